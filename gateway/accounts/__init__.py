@@ -1,0 +1,1 @@
+"""Who may be used, for what, from when."""

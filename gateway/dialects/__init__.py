@@ -1,0 +1,1 @@
+"""Public API shapes: pure functions between bytes and the vocabulary."""

@@ -1,0 +1,169 @@
+"""The one fold: a whole answer is the sum of its events."""
+
+from collections.abc import AsyncIterable
+from typing import Any
+
+import msgspec
+
+from gateway.generation.events import (
+    AnyEvent,
+    Finish,
+    FinishReason,
+    Media,
+    ReasoningDelta,
+    TaskAccepted,
+    TextDelta,
+    ToolCallDelta,
+    Usage,
+)
+from gateway.generation.requests import ToolCall
+
+__all__ = ["Choice", "GenerationResult", "Reply", "Sum", "collect"]
+
+
+class Reply(msgspec.Struct, frozen=True, kw_only=True):
+    """What an encoder must know about the answer before it has begun.
+
+    `id` is ours (32 hex digits), `created` unix seconds, `model` what was asked for. `chat_id` is ""
+    where no conversation is kept; `parent_id` is what the caller sends to go on from this answer.
+    """
+
+    id: str
+    created: int
+    model: str
+    chat_id: str = ""
+    parent_id: str = ""
+    base_url: str = ""
+    request_id: str = ""
+
+
+class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+    """One complete alternative."""
+
+    index: int = 0
+    text: str = ""
+    reasoning: str = ""
+    tool_calls: tuple[ToolCall, ...] = ()
+    finish_reason: FinishReason = "stop"
+    extra: dict[str, Any] | None = None
+
+
+class GenerationResult(msgspec.Struct, frozen=True, omit_defaults=True):
+    """A complete answer. `usage` is None when nobody counted."""
+
+    choices: tuple[Choice, ...] = ()
+    media: tuple[Media, ...] = ()
+    usage: Usage | None = None
+    task_id: str = ""
+    extra: dict[str, Any] | None = None
+
+
+class _ChoiceSum:
+    __slots__ = ("calls", "extra", "reasoning", "text")
+
+    def __init__(self) -> None:
+        self.text: list[str] = []
+        self.reasoning: list[str] = []
+        self.calls: dict[int, list[str]] = {}
+        self.extra: dict[str, Any] | None = None
+
+    def add_call(self, piece: ToolCallDelta) -> None:
+        call = self.calls.setdefault(piece.call, ["", "", ""])
+        for slot, value in enumerate((piece.id, piece.name, piece.arguments)):
+            call[slot] += value
+
+    def add_extra(self, extra: dict[str, Any]) -> None:
+        self.extra = _merge(self.extra or {}, extra)
+
+    def choice(self, index: int, reason: FinishReason) -> Choice:
+        calls = (self.calls[number] for number in sorted(self.calls))
+        return Choice(
+            index=index,
+            text="".join(self.text),
+            reasoning="".join(self.reasoning),
+            tool_calls=tuple(
+                ToolCall(call_id, name, arguments or "{}") for call_id, name, arguments in calls
+            ),
+            finish_reason=reason,
+            extra=self.extra,
+        )
+
+
+class Sum:
+    """Adds events up; `result()` may be asked at any time."""
+
+    def __init__(self) -> None:
+        self._choices: dict[int, _ChoiceSum] = {}
+        self._media: list[Media] = []
+        self._usage: Usage | None = None
+        self._task_id = ""
+        self._finish = Finish()
+
+    def add(self, event: AnyEvent) -> None:
+        """Take one event in; kinds that leave no trace in a whole answer are passed over."""
+        match event:
+            case TextDelta():
+                self._add_text(event)
+            case ReasoningDelta():
+                self._choice(event.index).reasoning.append(event.text)
+            case ToolCallDelta():
+                self._choice(event.index).add_call(event)
+            case Media():
+                self._media.append(event)
+            case Usage():
+                self._usage = event
+            case TaskAccepted():
+                self._task_id = event.task_id
+            case Finish():
+                self._finish = event
+
+    def result(self) -> GenerationResult:
+        """Return what has been added up so far."""
+        reasons = self._finish.reasons
+        indices = sorted(self._choices) or [0]
+        return GenerationResult(
+            choices=tuple(
+                self._choice(index).choice(
+                    index, reasons[index] if index < len(reasons) else self._finish.reason
+                )
+                for index in indices
+            ),
+            media=tuple(self._media),
+            usage=self._usage,
+            task_id=self._task_id,
+            extra=self._finish.extra,
+        )
+
+    def _add_text(self, event: TextDelta) -> None:
+        choice = self._choice(event.index)
+        choice.text.append(event.text)
+        if event.extra:
+            choice.add_extra(event.extra)
+
+    def _choice(self, index: int) -> _ChoiceSum:
+        choice = self._choices.get(index)
+        if choice is None:
+            choice = self._choices[index] = _ChoiceSum()
+        return choice
+
+
+async def collect(events: AsyncIterable[AnyEvent]) -> GenerationResult:
+    """Fold a stream of events into the whole answer; errors that the stream raises pass through."""
+    total = Sum()
+    async for event in events:
+        total.add(event)
+    return total.result()
+
+
+def _merge(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Merge a chunk's extra fields: lists grow, objects merge, the rest is replaced."""
+    merged = dict(old)
+    for key, value in new.items():
+        before = merged.get(key)
+        if isinstance(before, list) and isinstance(value, list):
+            merged[key] = [*before, *value]
+        elif isinstance(before, dict) and isinstance(value, dict):
+            merged[key] = _merge(before, value)
+        else:
+            merged[key] = value
+    return merged

@@ -1,0 +1,1 @@
+"""What was generated or uploaded, as bytes: fetched with care, kept, handed out."""

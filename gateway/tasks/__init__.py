@@ -1,0 +1,1 @@
+"""Work that outlives its request: submitted once, polled to its end."""
