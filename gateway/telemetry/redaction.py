@@ -1,10 +1,13 @@
-"""A value that never shows itself."""
+"""What must not be seen: secrets that never show themselves, and text made safe for logs."""
 
-__all__ = ["Secret"]
+import re
+from typing import Any
+
+__all__ = ["Secret", "redact", "safe_url"]
 
 
 class Secret:
-    """A token or key. Only `reveal()` shows it; `repr`, `str`, formatting and comparison do not."""
+    """A token or key. Only `reveal()` shows it; `repr`, `str` and formatting do not."""
 
     __slots__ = ("_value",)
 
@@ -28,3 +31,19 @@ class Secret:
         return "Secret(***)" if self._value else "Secret()"
 
     __str__ = __repr__
+
+
+_URL = re.compile(r"(?P<origin_and_path>https?://[^\s?#\"'<>]*)[?#][^\s\"'<>]*")
+_CREDENTIALS = re.compile(r"(?i)\b(bearer\s+|sk-|eyJ)[A-Za-z0-9._~+/=-]{6,}")
+
+
+def safe_url(text: str) -> str:
+    """Cut the query off every URL in a text: signed URLs are bearer secrets."""
+    return _URL.sub(r"\g<origin_and_path>", text)
+
+
+def redact(value: Any) -> Any:
+    """Make one log value safe: texts lose URL queries and anything that looks like a credential."""
+    if not isinstance(value, str):
+        return value
+    return _CREDENTIALS.sub(r"\1***", safe_url(value))

@@ -1,0 +1,228 @@
+"""Every metric, declared once.
+
+The GenAI families carry the names of OpenTelemetry's conventions, so that existing dashboards fit;
+ours begin with `gateway_`. A label value never comes from a client unless it is in a closed set.
+"""
+
+from typing import Any, Final, TypeVar
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+from gateway.telemetry.observation import Observation
+
+__all__ = ["Metrics"]
+
+_SECONDS: Final = (
+    0.01,
+    0.02,
+    0.04,
+    0.08,
+    0.16,
+    0.32,
+    0.64,
+    1.28,
+    2.56,
+    5.12,
+    10.24,
+    20.48,
+    40.96,
+    81.92,
+    163.84,
+    327.68,
+    655.36,
+)
+_FIRST: Final = (
+    0.001,
+    0.005,
+    0.01,
+    0.02,
+    0.04,
+    0.06,
+    0.08,
+    0.1,
+    0.25,
+    0.5,
+    0.75,
+    1.0,
+    2.5,
+    5.0,
+    10.0,
+    30.0,
+    60.0,
+)
+_TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
+
+
+_M = TypeVar("_M", Counter, Histogram)
+
+
+class Metrics:
+    """The gateway's metrics over a registry of their own.
+
+    Children are kept in a dict by label values: looking a child up by name costs more than counting.
+    """
+
+    def __init__(self) -> None:
+        self.registry = CollectorRegistry()
+        made: dict[str, Any] = {"registry": self.registry}
+        request = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"]
+        self.http_requests = Counter(
+            "gateway_http_requests", "HTTP requests answered.", ["method", "route", "status"], **made
+        )
+        self.http_in_progress = Gauge(
+            "gateway_http_requests_in_progress", "HTTP requests being answered.", **made
+        )
+        self.http_seconds = Histogram(
+            "gateway_http_request_duration_seconds",
+            "Time to the last byte.",
+            ["method", "route"],
+            buckets=_SECONDS,
+            **made,
+        )
+        self.unmatched = Counter(
+            "gateway_http_unmatched_requests", "HTTP requests for unknown paths.", **made
+        )
+        self.generation_seconds = Histogram(
+            "gen_ai_server_request_duration_seconds",
+            "Duration of generations.",
+            [*request, "error_type"],
+            buckets=_SECONDS,
+            **made,
+        )
+        self.first_token_seconds = Histogram(
+            "gen_ai_server_time_to_first_token_seconds",
+            "Time to the first event.",
+            request,
+            buckets=_FIRST,
+            **made,
+        )
+        self.tokens = Histogram(
+            "gen_ai_client_token_usage",
+            "Tokens used by generations.",
+            [*request, "gen_ai_token_type"],
+            buckets=_TOKENS,
+            **made,
+        )
+        self.overhead_seconds = Histogram(
+            "gateway_overhead_seconds",
+            "Time spent here, not waiting for a provider.",
+            ["op"],
+            buckets=_FIRST,
+            **made,
+        )
+        self.aborts = Counter("gateway_stream_aborts", "Streams that ended early.", ["op", "by"], **made)
+        self.attempts = Counter(
+            "gateway_upstream_attempts", "Calls to providers.", ["account", "op", "outcome"], **made
+        )
+        self.attempt_seconds = Histogram(
+            "gateway_upstream_attempt_duration_seconds",
+            "Duration of calls to providers.",
+            ["provider", "op", "outcome"],
+            buckets=_SECONDS,
+            **made,
+        )
+        self.failovers = Counter(
+            "gateway_failovers", "Requests that moved on to another account.", ["op", "reason"], **made
+        )
+        self.images = Counter("gateway_images_generated", "Pictures handed out.", ["model"], **made)
+        self.video_seconds = Counter(
+            "gateway_video_seconds", "Seconds of film handed out.", ["model"], **made
+        )
+        self.task_transitions = Counter(
+            "gateway_task_transitions", "Steps of tasks.", ["kind", "state"], **made
+        )
+        self.task_seconds = Histogram(
+            "gateway_task_duration_seconds",
+            "From a task's creation to its end.",
+            ["kind", "state"],
+            buckets=_SECONDS,
+            **made,
+        )
+        self.tasks = Gauge(
+            "gateway_tasks", "Unfinished tasks that this process follows.", ["kind", "state"], **made
+        )
+        self.poll_lag_seconds = Histogram(
+            "gateway_task_poll_lag_seconds", "How late polls are.", ["kind"], buckets=_SECONDS, **made
+        )
+        self.account_state = Gauge(
+            "gateway_account_state",
+            "1 for the state that the account is in.",
+            ["account", "chat_type", "state"],
+            **made,
+        )
+        self.account_in_flight = Gauge("gateway_account_in_flight", "Calls under way.", ["account"], **made)
+        self.accounts_available = Gauge(
+            "gateway_accounts_available", "Accounts that can serve now.", ["provider", "op"], **made
+        )
+        self.state_seconds = Histogram(
+            "gateway_state_operation_duration_seconds",
+            "Duration of state operations.",
+            ["backend", "op"],
+            buckets=_FIRST,
+            **made,
+        )
+        self.state_errors = Counter(
+            "gateway_state_errors", "Failed state operations.", ["backend", "op"], **made
+        )
+        self.media_bytes = Counter("gateway_media_bytes", "Bytes of media kept.", ["backend"], **made)
+        self.media_failures = Counter(
+            "gateway_media_archive_failures", "Media that could not be kept.", ["backend"], **made
+        )
+        self.loop_lag_seconds = Gauge("gateway_event_loop_lag_seconds", "How late the event loop is.", **made)
+        self.draining = Gauge("gateway_draining", "1 while this process shuts down.", **made)
+        self.sandbox = Gauge("gateway_sandbox_enabled", "1 while the embedded sandbox serves.", **made)
+        self.build = Gauge("gateway_build_info", "Always 1; the version is the label.", ["version"], **made)
+        self._children: dict[tuple[object, ...], Any] = {}
+
+    def exposition(self) -> bytes:
+        """Return all metrics in Prometheus' text format."""
+        return generate_latest(self.registry)
+
+    def count(self, metric: Counter, *labels: str, by: float = 1.0) -> None:
+        """Add to a counter with labels."""
+        self._child(metric, labels).inc(by)
+
+    def observe(self, metric: Histogram, value: float, *labels: str) -> None:
+        """Put a value into a histogram with labels."""
+        self._child(metric, labels).observe(value)
+
+    def record_request(self, observed: Observation, duration: float) -> None:
+        """Count a finished request."""
+        if observed.route == "unmatched":
+            self.unmatched.inc()
+        else:
+            self.count(self.http_requests, observed.method, observed.route, str(observed.status))
+            self.observe(self.http_seconds, duration, observed.method, observed.route)
+        if observed.chat_type:
+            self._record_generation(observed, duration)
+
+    def _record_generation(self, observed: Observation, duration: float) -> None:
+        labels = (observed.chat_type, observed.upstream or "_none", observed.model or "_other")
+        self.observe(self.generation_seconds, duration, *labels, observed.error_code)
+        first = observed.time_to_first_event
+        if first is not None:
+            self.observe(self.first_token_seconds, first, *labels)
+        if observed.tokens_in or observed.tokens_out:
+            self.observe(self.tokens, observed.tokens_in, *labels, "input")
+            self.observe(self.tokens, observed.tokens_out, *labels, "output")
+        if observed.client_gone:
+            self.count(self.aborts, observed.chat_type, "client")
+        if observed.upstream_seconds:
+            self.observe(
+                self.overhead_seconds, max(0.0, duration - observed.upstream_seconds), observed.chat_type
+            )
+        if observed.media and not observed.error_code:
+            self._record_media(observed)
+
+    def _record_media(self, observed: Observation) -> None:
+        if observed.video_seconds:
+            self.count(self.video_seconds, observed.model or "_other", by=observed.video_seconds)
+        else:
+            self.count(self.images, observed.model or "_other", by=observed.media)
+
+    def _child(self, metric: _M, labels: tuple[str, ...]) -> _M:
+        key = (metric, labels)
+        child: _M | None = self._children.get(key)
+        if child is None:
+            child = self._children[key] = metric.labels(*labels)
+        return child
