@@ -1,0 +1,39 @@
+"""The gateway's own HTTP/1.1 client: cancel-safe, with deadlines and caps for everything."""
+
+from gateway.transport.errors import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    FirstByteTimeout,
+    InvalidRequest,
+    ProtocolError,
+    ReadTimeout,
+    SilenceTimeout,
+    TooLarge,
+    TotalTimeout,
+    TransportError,
+)
+from gateway.transport.headers import Headers
+from gateway.transport.httpx_transport import HttpxTransport
+from gateway.transport.limits import Caps, Deadlines
+from gateway.transport.transport import Exchange, Transport
+
+__all__ = [
+    "Caps",
+    "ConnectError",
+    "ConnectTimeout",
+    "ConnectionLost",
+    "Deadlines",
+    "Exchange",
+    "FirstByteTimeout",
+    "Headers",
+    "HttpxTransport",
+    "InvalidRequest",
+    "ProtocolError",
+    "ReadTimeout",
+    "SilenceTimeout",
+    "TooLarge",
+    "TotalTimeout",
+    "Transport",
+    "TransportError",
+]

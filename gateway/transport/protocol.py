@@ -1,0 +1,212 @@
+"""One connection."""
+
+import asyncio
+import select
+from collections.abc import AsyncIterable, Callable
+from math import inf
+from typing import cast
+
+from gateway.transport.errors import (
+    ConnectionLost,
+    FirstByteTimeout,
+    SilenceTimeout,
+    TotalTimeout,
+    TransportError,
+)
+from gateway.transport.limits import Deadlines
+from gateway.transport.response import Response
+from gateway.transport.upload import upload
+from gateway.transport.watchdog import Watchdog
+
+__all__ = ["Connection"]
+
+_HIGH_WATER = 256 * 1024
+
+
+class Connection(asyncio.Protocol):
+    """A socket and the exchange that is on it; between two exchanges ``response`` is None.
+
+    ``abort`` is the one way out of everything: it closes the socket and ends the upload, now.
+    """
+
+    __slots__ = (
+        "_deadlines",
+        "_drained",
+        "_on_lost",
+        "_poll",
+        "_reading_paused",
+        "_response",
+        "_transport",
+        "_upload",
+        "_watchdog",
+        "_writing_paused",
+        "idle_since",
+        "loop",
+        "lost",
+        "origin",
+    )
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, origin: str, on_lost: "Callable[[Connection], object]"
+    ) -> None:
+        self.loop = loop
+        self.origin = origin
+        self.lost = False
+        self.idle_since = 0.0
+        self._deadlines = Deadlines()
+        self._response: Response | None = None
+        self._upload: asyncio.Task[None] | None = None
+        self._watchdog = Watchdog(loop, self._late)
+        self._on_lost = on_lost
+        self._transport: asyncio.Transport | None = None
+        self._poll = select.poll()
+        self._drained: asyncio.Future[None] | None = None
+        self._reading_paused = self._writing_paused = False
+
+    # One exchange: begin, send, wait as often as needed, end.
+
+    def begin(self, response: Response, deadlines: Deadlines, started_at: float) -> None:
+        """Read what comes from now on into ``response``. Raises ``ConnectionLost``."""
+        if self.lost or self._transport is None or self._transport.is_closing():
+            raise ConnectionLost("the server closed the new connection at once", sent=False)
+        self._response = response
+        self._upload = None
+        self._deadlines = deadlines
+        self._watchdog.start(deadlines, started_at)
+
+    def send(self, data: bytes) -> None:
+        """Send the whole request."""
+        self.write(data)
+        self._watchdog.patience_ends = self.loop.time() + self._deadlines.first_byte
+
+    def send_stream(self, head: bytes, body: AsyncIterable[bytes], length: int | None) -> None:
+        """Send the head, and go on with the body while the response may already come."""
+        self.write(head)
+        self._upload = self.loop.create_task(self._run_upload(body, length))
+
+    async def wait(self, response: Response) -> None:
+        """Wait until ``response`` has something new, within the deadlines."""
+        if response.status:
+            self._watchdog.patience_ends = self.loop.time() + self._deadlines.between_bytes
+        try:
+            await response.wait()
+        finally:
+            if response.status:
+                self._watchdog.patience_ends = inf
+
+    def resume_if_paused(self) -> None:
+        """Let the peer send again after back-pressure."""
+        if self._reading_paused and self._transport is not None:
+            self._reading_paused = False
+            self._transport.resume_reading()
+
+    def end(self) -> bool:
+        """Leave the exchange; return whether the connection can take another one."""
+        response, self._response = self._response, None
+        self._watchdog.stop()
+        self.resume_if_paused()
+        sent = self._upload is None or self._upload.done()
+        return sent and not self.lost and response is not None and response.complete and response.keep_alive
+
+    def fail(self, error: Exception) -> None:
+        """End the exchange with ``error``, and the connection with it."""
+        if self._response is not None:
+            self._response.fail(error)
+        self.abort()
+
+    def abort(self) -> None:
+        """Close the socket now. Safe at any time, also before the connection is made."""
+        self.lost = True
+        self._watchdog.cancel()
+        if self._upload is not None:
+            self._upload.cancel()
+        if self._transport is not None:
+            self._transport.abort()
+
+    @property
+    def reusable(self) -> bool:
+        """Whether the peer has sent nothing, not even its end, since the last response.
+
+        The socket itself is asked, because the loop may not have come round to it yet.
+        """
+        return (
+            not self.lost
+            and self._transport is not None
+            and not self._transport.is_closing()
+            and not self._poll.poll(0)
+        )
+
+    # The upload's side.
+
+    def write(self, data: bytes) -> None:
+        """Send ``data`` as soon as the peer takes it. Raises ``ConnectionLost``."""
+        if self._transport is None or self.lost:
+            raise ConnectionLost("the connection ended while the request was being sent")
+        self._transport.write(data)
+
+    async def drain(self) -> None:
+        """Wait until the peer has taken most of what was written, within the deadlines."""
+        while self._writing_paused and not self.lost:
+            self._drained = self.loop.create_future()
+            self._be_patient(self._deadlines.between_bytes)
+            await self._drained
+            self._be_patient(inf)
+
+    async def _run_upload(self, body: AsyncIterable[bytes], length: int | None) -> None:
+        try:
+            await upload(self, body, length)
+        except Exception as error:  # noqa: BLE001 - whatever it is, whoever reads the response gets it
+            self.fail(error)
+        else:
+            self._be_patient(self._deadlines.first_byte)
+
+    def _be_patient(self, limit: float) -> None:
+        """Set how long the head is waited for; once it is there, the reader of the body decides."""
+        if self._response is not None and not self._response.status:
+            self._watchdog.patience_ends = self.loop.time() + limit
+
+    def _late(self) -> None:
+        if self.loop.time() >= self._watchdog.total_ends:
+            self.fail(TotalTimeout("the exchange took too long"))
+        elif self._writing_paused or (self._response is not None and self._response.status):
+            self.fail(SilenceTimeout("the peer fell silent"))
+        else:
+            self.fail(FirstByteTimeout("no response head came in time"))
+
+    # asyncio's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast("asyncio.Transport", transport)
+        self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
+        if self.lost:
+            self._transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        response = self._response
+        if response is None or response.complete:
+            self.abort()  # nobody asked for this; whatever it answers, it is not the next request
+            return
+        try:
+            response.feed(data)
+        except TransportError as error:
+            self.fail(error)
+            return
+        if response.buffered > _HIGH_WATER and not self._reading_paused and self._transport is not None:
+            self._reading_paused = True
+            self._transport.pause_reading()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if self._response is not None:
+            self._response.feed_eof(exc)
+        self.abort()
+        self.resume_writing()
+        self._transport = None
+        self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        self._writing_paused = True
+
+    def resume_writing(self) -> None:
+        self._writing_paused = False
+        if self._drained is not None and not self._drained.done():
+            self._drained.set_result(None)

@@ -1,0 +1,243 @@
+"""Sending a request and reading its answer."""
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from math import inf
+from types import TracebackType
+from typing import Self
+
+from gateway.transport.dial import dial
+from gateway.transport.errors import ConnectError, ConnectionLost, ConnectTimeout
+from gateway.transport.headers import Headers
+from gateway.transport.limits import Caps, Deadlines
+from gateway.transport.pool import Pool
+from gateway.transport.protocol import Connection
+from gateway.transport.proxy import open_tunnel, parse_proxy
+from gateway.transport.request import Body, Fields, declared_length, encode_head, slices
+from gateway.transport.response import Response
+from gateway.transport.target import Target, split_url
+
+__all__ = ["Exchange", "Transport"]
+
+_DEADLINES = Deadlines()
+_CAPS = Caps()
+_ONE_WRITE = 64 * 1024  # a body up to this size goes out with its head
+
+
+class Transport:
+    """An HTTP/1.1 client: one pool of connections per origin; no cookies, no redirects, no retries.
+
+    Only a connection that is found closed before a byte was written is replaced without a word.
+    """
+
+    def __init__(
+        self,
+        *,
+        deadlines: Deadlines = _DEADLINES,
+        caps: Caps = _CAPS,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy: str | None = None,
+        idle_seconds: float = 4.0,
+        max_idle: int = 256,
+    ) -> None:
+        """Make a transport; nothing is opened yet.
+
+        ``proxy`` is ``http://[user:password@]host:port``; the environment is never asked for one.
+        ``max_idle`` counts idle connections per origin. Raises ``ValueError`` for a bad proxy.
+        """
+        self._deadlines = deadlines
+        self._caps = caps
+        self._ssl_context = ssl_context
+        self._proxy = None if proxy is None else parse_proxy(proxy)
+        self._pool = Pool(idle_seconds, max_idle)
+
+    @property
+    def deadlines(self) -> Deadlines:
+        """The deadlines of an exchange that brings none of its own."""
+        return self._deadlines
+
+    @property
+    def open_connections(self) -> int:
+        """Connections that are open or being made."""
+        return self._pool.open_count
+
+    @property
+    def idle_connections(self) -> int:
+        """Connections that wait for a request."""
+        return self._pool.idle_count
+
+    async def send(
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Fields = (),
+        body: Body = b"",
+        deadlines: Deadlines | None = None,
+        caps: Caps | None = None,
+    ) -> "Exchange":
+        """Send a request and return as soon as the response head is there.
+
+        The caller closes the exchange, best with ``async with``. A cancelled call closes its socket at once.
+        Raises the classes of ``TransportError``, and whatever iterating ``body`` raises.
+        """
+        started_at = asyncio.get_running_loop().time()
+        deadlines = deadlines or self._deadlines
+        target = split_url(url)
+        head = self._encode_head(method, target, headers, body)
+        connection = self._pool.take(target.origin) or await self._connect(target, deadlines)
+        response = Response(
+            connection.loop,
+            caps or self._caps,
+            bodiless=method == "HEAD",
+            coded_allowed=any(name.lower() == b"accept-encoding" for name, _ in headers),
+        )
+        try:
+            connection.begin(response, deadlines, started_at)
+            _write(connection, head, body, headers)
+            while not response.status:
+                if response.error is not None:
+                    raise response.error
+                await connection.wait(response)
+        except BaseException:
+            connection.abort()
+            raise
+        return Exchange(connection, response, self._pool)
+
+    async def aclose(self) -> None:
+        """Close every connection, those in use too; later calls of ``send`` fail."""
+        await self._pool.aclose()
+
+    def _encode_head(self, method: str, target: Target, headers: Fields, body: Body) -> bytes:
+        if self._proxy is None or target.secure:
+            return encode_head(method, target, headers, body, target.path)
+        absolute = b"http://" + target.authority + target.path
+        return encode_head(method, target, (*headers, *self._proxy.fields), body, absolute)
+
+    async def _connect(self, target: Target, deadlines: Deadlines) -> Connection:
+        if self._pool.closed:
+            raise ConnectError("the transport is closed")
+        limit = min(deadlines.connect, deadlines.total)
+        with _connect_errors(target):
+            async with asyncio.timeout(None if limit == inf else limit):
+                return await self._establish(target)
+
+    async def _establish(self, target: Target) -> Connection:
+        context = await self._context() if target.secure else None
+        via = self._proxy or target
+        connection = self._pool.create(target.origin)
+        sock: socket.socket | None = None
+        try:
+            sock = await dial(via.host, via.port)
+            if context is not None and self._proxy is not None:
+                await open_tunnel(sock, self._proxy, target)
+            name = target.host if context is not None else None
+            await connection.loop.create_connection(
+                lambda: connection, sock=sock, ssl=context, server_hostname=name
+            )
+        except BaseException:
+            self._pool.drop(connection)
+            if sock is not None:
+                sock.close()
+            raise
+        return connection
+
+    async def _context(self) -> ssl.SSLContext:
+        if self._ssl_context is None:
+            self._ssl_context = await asyncio.to_thread(_shared_context)
+        return self._ssl_context
+
+
+class Exchange:
+    """The answer to one request: its status, its headers, and its body as it comes.
+
+    Iterating yields everything that arrived since the last step, never ``b""``. A body that is cut, too slow
+    or too large raises, after what came before it was given out. A cancelled read closes the socket at once.
+    """
+
+    __slots__ = ("_connection", "_pool", "_response", "headers", "status")
+
+    def __init__(self, connection: Connection, response: Response, pool: Pool) -> None:
+        self._connection: Connection | None = connection
+        self._response = response
+        self._pool = pool
+        self.status = response.status
+        self.headers = Headers(response.headers)
+
+    async def read(self) -> bytes:
+        """Return the whole body."""
+        return b"".join([piece async for piece in self])
+
+    def close(self) -> None:
+        """Give the connection back when the message is complete, else close its socket now."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if connection.end():
+            self._pool.give_back(connection)
+        else:
+            self._response.fail(ConnectionLost("the exchange was closed before the end of its body"))
+            connection.abort()
+
+    async def aclose(self) -> None:
+        """Do what ``close`` does, for callers that await."""
+        self.close()
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        response = self._response
+        try:
+            while self._connection is not None and not response.ready:
+                await self._connection.wait(response)
+            piece = response.take()
+        except BaseException:
+            self.close()
+            raise
+        if response.complete:
+            self.close()
+        elif self._connection is not None:
+            self._connection.resume_if_paused()
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def _write(connection: Connection, head: bytes, body: Body, headers: Fields) -> None:
+    if not isinstance(body, bytes):
+        connection.send_stream(head, body, declared_length(headers))
+    elif len(body) > _ONE_WRITE:
+        connection.send_stream(head, slices(body), len(body))
+    else:
+        connection.send(head + body)
+
+
+@contextmanager
+def _connect_errors(target: Target) -> Iterator[None]:
+    try:
+        yield
+    except TimeoutError as error:
+        raise ConnectTimeout(f"no connection to {target.endpoint} in time") from error
+    except (OSError, UnicodeError) as error:
+        raise ConnectError(f"no connection to {target.endpoint}: {error}") from error
+
+
+@cache
+def _shared_context() -> ssl.SSLContext:
+    """Return the process's TLS context: 25 ms of work, so it is made once, in a thread, when needed."""
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(["http/1.1"])
+    return context
