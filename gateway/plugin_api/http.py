@@ -1,7 +1,7 @@
 """HTTP for upstream plugins: the shared transport, with its failures said in our tree of errors.
 
-`open_stream` is for the path that every token takes, `fetch` for calls with one small answer, `http_client` for
-those who like httpx. None of them looks at the status: what a 429 means is the provider's own language.
+`open_stream` is for the path that every token takes, `fetch` for calls with one small answer, `http_client`
+for those who like httpx. None of them looks at the status: what a 429 means is the provider's own language.
 """
 
 import http.cookiejar
@@ -120,7 +120,7 @@ def decode_json(data: bytes, decoder: msgspec.json.Decoder[T]) -> T:
 
 
 def retry_after(value: str) -> float | None:
-    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3), None if it says nothing."""
+    """Return the seconds that a ``Retry-After`` header asks for (RFC 9110, 10.2.3), None for none."""
     try:
         seconds = float(value)
     except ValueError:
@@ -141,7 +141,7 @@ def http_client(
     """
     nobody = http.cookiejar.DefaultCookiePolicy(allowed_domains=[])
     return httpx.AsyncClient(
-        transport=HttpxTransport(transport),
+        transport=_Borrowed(transport),
         base_url=base_url,
         headers=headers,
         cookies=http.cookiejar.CookieJar(nobody),
@@ -173,6 +173,11 @@ def upstream_error(error: TransportError, *, answering: bool = False) -> Upstrea
     return UpstreamUnreachable(
         "The call to the provider cannot be sent as it is configured.", sent=error.sent
     )
+
+
+class _Borrowed(HttpxTransport):
+    async def aclose(self) -> None:
+        """Leave the shared transport open: it belongs to the gateway."""
 
 
 class _OpenStream:

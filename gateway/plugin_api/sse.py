@@ -56,7 +56,7 @@ class EventDecoder:
         return self._decode([self._take_with(b"").removesuffix(b"\n")])
 
     def _with_line_feeds(self, data: bytes) -> bytes:
-        """A CR ends its line at once; an LF that follows it, here or in the next piece, is a part of it."""
+        """End a line at its CR at once; an LF that follows, here or in the next piece, belongs to it."""
         if self._after_cr:
             data = data.removeprefix(b"\n")
         self._after_cr = data.endswith(b"\r")
