@@ -13,7 +13,7 @@ __all__ = ["Claim", "Conflict", "Held", "LeaseStore", "Record", "Slot", "StateSt
 
 
 class StoreUnavailable(Exception):
-    """The store cannot answer, or cannot keep what it was given. Nothing is known to have changed."""
+    """The store cannot answer, or cannot keep what it was given. A write may have been made or not."""
 
 
 class Conflict(Exception):
@@ -45,7 +45,10 @@ class Claim(msgspec.Struct, frozen=True):
 
 
 class StateStore(Protocol):
-    """Records by table and key. Every method may raise `StoreUnavailable`."""
+    """Records by table and key. Every method may raise `StoreUnavailable`.
+
+    After that, a write may or may not have been made: read again before repeating it.
+    """
 
     async def get(self, table: str, key: str) -> Record | None:
         """Return the record, None when there is none or it has expired."""
@@ -57,7 +60,8 @@ class StateStore(Protocol):
         """Write if the stored version is still `record.version`; return it with its new version.
 
         `record.version` 0 creates. `durable`: on disk (and on a replica, where there is one) before it
-        returns. `fence`: the write needs the claim that it came with, which it keeps.
+        returns. `fence`: the write needs the claim that it came with, which it keeps; a claim that ran
+        out still serves while nobody else has taken the record.
 
         Raises:
             Conflict: the version or the fence has moved on.
@@ -71,7 +75,10 @@ class StateStore(Protocol):
     async def list(
         self, table: str, owner: str, *, after: str | None = None, limit: int = 20, newest_first: bool = True
     ) -> Sequence[Record]:
-        """Return an owner's records by `order` (then key), from behind the record named `after`."""
+        """Return an owner's records by `order` (then key), from behind the record named `after`.
+
+        Nothing lies behind an `after` that is not there or not the owner's. Owner "" is not listed.
+        """
         ...
 
     async def scan(self, table: str) -> Sequence[Record]:
@@ -79,11 +86,17 @@ class StateStore(Protocol):
         ...
 
     async def claim_due(self, table: str, *, limit: int, lease_seconds: float) -> Sequence[Claim]:
-        """Take records whose `due` has come and that nobody holds, the most overdue first; atomic."""
+        """Take records whose `due` has come and that nobody holds, the longest waiting first; atomic.
+
+        The wait begins at `due`, or when an earlier claim ran out. A claim leaves the version alone.
+        """
         ...
 
     async def release(self, table: str, key: str, fence: int, *, due: float) -> None:
-        """Give a claimed record back, due again at `due` (0: never); a stale fence does nothing."""
+        """Give a claimed record back, due again at `due` (0: never); a stale fence does nothing.
+
+        It is a write and takes a version: a holder that goes on reads again.
+        """
         ...
 
     async def now(self) -> float:
@@ -95,9 +108,10 @@ class StateStore(Protocol):
         ...
 
     def watch(self, table: str) -> AsyncGenerator[str, None]:
-        """Yield keys that have changed, here or in another replica: a hint, to be re-read.
+        """Yield keys that were put or deleted, here or in another replica: a hint, to be re-read.
 
-        Yields "" after every (re)subscription: anything may have changed.
+        Yields "" when anything may have changed: first, after every (re)subscription, and every 2 s where
+        a hint can be lost. Changes that a slow watcher has not taken yet are told once.
         """
         ...
 
