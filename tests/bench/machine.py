@@ -104,7 +104,7 @@ def stopping(process: subprocess.Popen[bytes], patience: float = 5.0) -> Iterato
 
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process and its descendants, user and system, those that ended included."""
-    return sum(sum(_stat(member)[11:15]) for member in _tree(pid)) / _TICKS
+    return sum(map(_own_cpu_seconds, _tree(pid)))
 
 
 def resident_bytes(pid: int) -> int:
@@ -116,6 +116,14 @@ def children_cpu_seconds() -> float:
     """CPU time of the children of this process that have ended."""
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
     return used.ru_utime + used.ru_stime
+
+
+def _own_cpu_seconds(pid: int) -> float:
+    """The scheduler's nanoseconds, or the coarser ticks where they know of more: threads that have ended."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    exact = sum(int((thread / "schedstat").read_text().split()[0]) for thread in threads) / 1e9
+    user, system, *ended_children = _stat(pid)[11:15]
+    return max(exact, (user + system) / _TICKS) + sum(ended_children) / _TICKS
 
 
 def _tree(pid: int) -> list[int]:

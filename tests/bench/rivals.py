@@ -57,8 +57,15 @@ class LiteLLM:
     def launch(self, port: int, mock_port: int, folder: Path) -> Launch | None:
         config = folder / "config.yaml"
         config.write_text(_LITELLM_CONFIG.format(mock_port=mock_port))
-        fixed = "--host 127.0.0.1 --num_workers 1 --telemetry False".split()
-        argv = [_LITELLM / "bin" / "litellm", *fixed, "--config", config, "--port", str(port)]
+        fixed = ["--host", "127.0.0.1", "--num_workers", "1", "--telemetry", "False"]
+        argv: list[str | Path] = [
+            _LITELLM / "bin" / "litellm",
+            *fixed,
+            "--config",
+            config,
+            "--port",
+            str(port),
+        ]
         return Launch(argv, _LITELLM_ENVIRONMENT)
 
 

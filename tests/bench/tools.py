@@ -99,7 +99,7 @@ def mock_server(options: MockOptions, core: int = HARNESS_CORE) -> Iterator[Mock
         process.stdout.close()
 
 
-def load_argv(port: int, headers: Sequence[str] = (), **options: str | float) -> list[str | Path]:
+def load_argv(port: int, headers: Sequence[str], **options: str | float) -> list[str | Path]:
     """The command line of one load; keyword names are the program's options."""
     argv: list[str | Path] = [binary("load"), "--port", str(port)]
     for header in headers:

@@ -9,7 +9,7 @@ from tests.bench.contestants import Wire
 from tests.bench.machine import file_limit
 from tests.bench.tools import MockOptions
 
-__all__ = ["Workload", "catalogue", "chosen"]
+__all__ = ["Workload", "answers", "catalogue", "chosen", "slow_streams"]
 
 Unit = Literal["request", "chunk", "stream", "start"]
 
@@ -43,16 +43,16 @@ def catalogue(*, quick: bool = False) -> tuple[Workload, ...]:
     """All workloads, or short forms of those that show the most."""
     seconds = 1.0 if quick else 5.0
     short = (
-        _w1(seconds),
+        answers(seconds),
         _w2(seconds),
-        _w3(1_000, 100, 2.0 if quick else 10.0),
+        slow_streams(1_000, 100, 2.0 if quick else 10.0),
         *(_w4(rate, 2.0 if quick else 10.0) for rate in ((50,) if quick else (10, 50))),
     )
     if quick:
         return (*short, _w9())
     return (
         *short[:3],
-        _w3(5_000, 500, 10.0),
+        slow_streams(5_000, 500, 10.0),
         *short[3:],
         _w5(seconds),
         _w6(seconds),
@@ -68,7 +68,8 @@ def chosen(workloads: tuple[Workload, ...], names: tuple[str, ...]) -> tuple[Wor
     return tuple(w for w in workloads if not wanted or {w.name, w.name.split("-")[0]} & wanted)
 
 
-def _w1(seconds: float) -> Workload:
+def answers(seconds: float) -> Workload:
+    """W1: answers of one kilobyte in a closed loop."""
     return Workload(
         name="W1",
         title="answers of 1 KB, 64 clients",
@@ -93,7 +94,8 @@ def _w2(seconds: float) -> Workload:
     )
 
 
-def _w3(streams: int, interval_ms: int, seconds: float) -> Workload:
+def slow_streams(streams: int, interval_ms: int, seconds: float) -> Workload:
+    """W3: many streams at once, each with a chunk at every interval."""
     chunks = int(seconds * 1000) // interval_ms
     ramp = streams / 1000
     return Workload(
