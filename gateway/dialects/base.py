@@ -77,7 +77,10 @@ class MediaRef(msgspec.Struct, frozen=True):
 
 
 class FrameEncoder(Protocol):
-    """Turns one stream of events into server-sent frames; knows where in the stream it is."""
+    """Turns one stream of events into server-sent frames; knows where in the stream it is.
+
+    Where `delivery.inline_media` is asked for, a `Media` event comes with its bytes in `data`.
+    """
 
     def encode(self, event: AnyEvent) -> bytes:
         """Return zero or more whole frames; the end marker comes with `Finish`."""
@@ -95,7 +98,10 @@ class Dialect(Protocol):
     routes: Sequence[Route]
 
     def decode(self, call: Call) -> GenerationRequest:
-        """Read a body; raises `InvalidRequest` with the field in `param`."""
+        """Read a body; raises `InvalidRequest` with the field in `param`.
+
+        For `CHAT_CREATE` the request has no messages, and the chat's name is in ``extra["name"]``.
+        """
         ...
 
     def encoder(self, request: GenerationRequest, reply: Reply) -> FrameEncoder:
@@ -109,7 +115,11 @@ class Dialect(Protocol):
         ...
 
     def encode_view(self, view: View, reply: Reply) -> bytes:
-        """Write an object or a page of objects."""
+        """Write an object or a page of objects.
+
+        `reply.id` is "" for objects that were looked up; a task that answers a generation comes with the
+        generation's own reply, and may look different.
+        """
         ...
 
     def encode_error(self, error: GatewayError, request_id: str) -> bytes:

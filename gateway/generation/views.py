@@ -6,7 +6,7 @@ import msgspec
 
 from gateway.generation.events import Media, Usage
 
-__all__ = ["Deleted", "Model", "Page", "StoredFile", "TaskStatus", "TaskView", "View"]
+__all__ = ["Chat", "Deleted", "Model", "Page", "StoredFile", "TaskStatus", "TaskView", "View"]
 
 TaskStatus = Literal["pending", "processing", "completed", "failed"]
 
@@ -62,6 +62,12 @@ class StoredFile(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     url: str = ""
 
 
+class Chat(msgspec.Struct, frozen=True):
+    """A conversation that the gateway keeps, before or after its first turn."""
+
+    id: str
+
+
 class Deleted(msgspec.Struct, frozen=True):
     """Something is gone: `kind` is "file", "video" or "task"."""
 
@@ -79,4 +85,4 @@ class Page(msgspec.Struct, Generic[T], frozen=True):
     more: bool = False
 
 
-View = TaskView | Model | StoredFile | Deleted | Page[TaskView] | Page[Model] | Page[StoredFile]
+View = TaskView | Model | StoredFile | Chat | Deleted | Page[TaskView] | Page[Model] | Page[StoredFile]

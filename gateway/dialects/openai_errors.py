@@ -1,0 +1,61 @@
+"""OpenAI's error object: four keys, always."""
+
+from typing import Final
+
+import msgspec
+
+from gateway.generation.errors import GatewayError
+from gateway.generation.events import Failure
+
+__all__ = ["OpenAIError", "OpenAIErrorBody", "encode_error", "encode_failure"]
+
+
+class OpenAIError(msgspec.Struct, frozen=True):
+    """What went wrong. `param` is the request field at fault, `code` a stable word for programs."""
+
+    message: str
+    type: str
+    param: str | None = None
+    code: str | None = None
+
+
+class OpenAIErrorBody(msgspec.Struct, frozen=True):
+    """The body of every answer that is not a success."""
+
+    error: OpenAIError
+
+
+_TYPES: Final = {403: "permission_error", 429: "rate_limit_error"}
+_CODES: Final = {
+    "unauthorized": "invalid_api_key",
+    "rate_limited": "rate_limit_exceeded",
+    "content_filter": "content_policy_violation",
+}
+
+
+def encode_error(error: GatewayError) -> bytes:
+    """Write an error body."""
+    param = error.param or ("model" if error.code == "model_not_found" else None)
+    return msgspec.json.encode(_body(error.status, error.code, error.message, param))
+
+
+def encode_failure(failure: Failure) -> bytes:
+    """Write the body of an error that ends a stream."""
+    return msgspec.json.encode(_body(failure.status, failure.code, failure.message, None))
+
+
+def _body(status: int, code: str, message: str, param: str | None) -> OpenAIErrorBody:
+    """Say an error in OpenAI's words; the types and codes are those that its SDKs look at."""
+    return OpenAIErrorBody(OpenAIError(message, _type(status, code), param, _code(code, param)))
+
+
+def _type(status: int, code: str) -> str:
+    if code == "insufficient_quota":
+        return code
+    return _TYPES.get(status, "server_error" if status >= 500 else "invalid_request_error")
+
+
+def _code(code: str, param: str | None) -> str | None:
+    if code == "invalid_request":
+        return "invalid_value" if param else None
+    return _CODES.get(code, code)
