@@ -24,6 +24,8 @@ async def dial(host: str, port: int) -> socket.socket:
 
 
 async def _resolve(host: str, port: int) -> list[Address]:
+    if host == "localhost":  # both loopbacks by definition (RFC 6761), whatever the resolver says
+        return [(socket.AF_INET6, ("::1", port)), (socket.AF_INET, ("127.0.0.1", port))]
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
     except socket.gaierror:

@@ -67,7 +67,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, response: Response, deadlines: Deadlines, started_at: float) -> None:
         """Read what comes from now on into ``response``. Raises ``ConnectionLost``."""
-        if self.lost or self._transport is None or self._transport.is_closing():
+        if self._transport is None or self._transport.is_closing():
             raise ConnectionLost("the server closed the new connection at once", sent=False)
         self._response = response
         self._upload = None
@@ -96,7 +96,7 @@ class Connection(asyncio.Protocol):
 
     def resume_if_paused(self) -> None:
         """Let the peer send again after back-pressure."""
-        if self._reading_paused and self._transport is not None:
+        if self._reading_paused and self._transport is not None and not self._transport.is_closing():
             self._reading_paused = False
             self._transport.resume_reading()
 
@@ -129,18 +129,13 @@ class Connection(asyncio.Protocol):
 
         The socket itself is asked, because the loop may not have come round to it yet.
         """
-        return (
-            not self.lost
-            and self._transport is not None
-            and not self._transport.is_closing()
-            and not self._poll.poll(0)
-        )
+        return self._transport is not None and not self._transport.is_closing() and not self._poll.poll(0)
 
     # The upload's side.
 
     def write(self, data: bytes) -> None:
         """Send ``data`` as soon as the peer takes it. Raises ``ConnectionLost``."""
-        if self._transport is None or self.lost:
+        if self._transport is None or self._transport.is_closing():
             raise ConnectionLost("the connection ended while the request was being sent")
         self._transport.write(data)
 
