@@ -39,6 +39,8 @@ class Hints:
                     yield key
         finally:
             self._watchers[table].discard(pending)
+            if not self._watchers[table]:
+                del self._watchers[table]
 
 
 class _Pending:
@@ -50,9 +52,9 @@ class _Pending:
         self._some.set()
 
     def add(self, key: str) -> None:
-        if key == "" or len(self._keys) >= _MAX_PENDING:
+        if len(self._keys) >= _MAX_PENDING:
             self._keys = {"": None}
-        elif "" not in self._keys:
+        else:
             self._keys[key] = None
         self._some.set()
 

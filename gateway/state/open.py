@@ -4,7 +4,7 @@ from urllib.parse import unquote
 
 from gateway.state.memory_leases import MemoryLeases
 from gateway.state.sqlite import SqliteStore
-from gateway.state.store import LeaseStore, StateStore
+from gateway.state.store import LeaseStore, StateStore, StoreUnavailable
 
 __all__ = ["open_store"]
 
@@ -25,4 +25,16 @@ async def open_store(url: str) -> tuple[StateStore, LeaseStore]:
         return await SqliteStore.open(), MemoryLeases()
     if url.startswith(_SQLITE) and len(url) > len(_SQLITE):
         return await SqliteStore.open(unquote(url.removeprefix(_SQLITE))), MemoryLeases()
+    if url.startswith(_VALKEY):
+        return _open_valkey(url)
     raise ValueError("state.url must be sqlite:///path, valkey://host:port/db or memory://")
+
+
+def _open_valkey(url: str) -> tuple[StateStore, LeaseStore]:
+    """Return stores that connect when they are first used; the client library is an extra."""
+    try:
+        from gateway.state.valkey import ValkeyLeases, ValkeyServer, ValkeyStore
+    except ModuleNotFoundError as error:
+        raise StoreUnavailable("valkey needs the extra: pip install 'qwen-gateway[valkey]'") from error
+    server = ValkeyServer(url)
+    return ValkeyStore(server), ValkeyLeases(server)

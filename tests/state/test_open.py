@@ -42,5 +42,5 @@ async def test_a_relative_path_starts_in_the_working_folder(tmp_path, monkeypatc
     "url", ["", "sqlite://", "sqlite:///", "sqlite:/x", "memory://x", "mysql://h/d", "/a.db"]
 )
 async def test_what_is_no_store_is_refused(url):
-    with pytest.raises(ValueError, match="state.url"):
+    with pytest.raises(ValueError, match=r"state\.url"):
         await open_store(url)
