@@ -9,10 +9,11 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from .server import SandboxServer
     from .settings import SandboxSettings
+    from .upstream import SandboxUpstream
 
-__all__ = ["SandboxServer", "SandboxSettings"]
+__all__ = ["SandboxServer", "SandboxSettings", "SandboxUpstream"]
 
-_HOMES = {"SandboxServer": "server", "SandboxSettings": "settings"}
+_HOMES = {"SandboxServer": "server", "SandboxSettings": "settings", "SandboxUpstream": "upstream"}
 
 
 def __getattr__(name: str) -> Any:

@@ -37,12 +37,12 @@ class Credentials(msgspec.Struct, frozen=True):
 
 
 def user_id(token: str) -> str:
-    """The account id of a token: a UUID that is a hash of it, so no token is ever stored."""
+    """Return the account id of a token: a UUID that is a hash of it, so no token is ever stored."""
     return str(uuid.UUID(bytes=hashlib.sha256(token.encode()).digest()[:16], version=4))
 
 
 def authenticate(credentials: Credentials, settings: SandboxSettings) -> str:
-    """The user id of the caller; raises a 401 `Refusal` for tokens that are missing, mixed or unknown."""
+    """Return the user id of the caller; a missing, mixed or unknown token raises a 401 `Refusal`."""
     if credentials.bearer and credentials.cookie and credentials.bearer != credentials.cookie:
         raise _unauthorized("the bearer token and the cookie belong to different accounts")
     token = credentials.token if settings.carrier == "any" else getattr(credentials, settings.carrier)

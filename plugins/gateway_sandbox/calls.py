@@ -93,7 +93,7 @@ def decode(body: bytes, type_: type[T]) -> T:
     """Decode a JSON body; raises a 400 `Refusal` in the words of the wire."""
     try:
         return msgspec.json.decode(body, type=type_)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         text = str(error)
     where = match[1] if (match := _WHERE.search(text)) else ""
     if match := _MISSING.search(text):

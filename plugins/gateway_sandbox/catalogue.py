@@ -50,12 +50,12 @@ def is_known(model_id: str) -> bool:
 
 
 def max_context(model_id: str) -> int:
-    """The most input tokens that a known model takes."""
+    """Return the most input tokens that a known model takes."""
     return _BY_ID[model_id].context
 
 
 def model_list() -> list[dict[str, Any]]:
-    """The `data` array of the models route."""
+    """Return the `data` array of the models route."""
     return [_describe(model) for model in _MODELS]
 
 

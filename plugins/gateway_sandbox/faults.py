@@ -112,11 +112,11 @@ class Faults:
         self._script.clear()
 
     def pending(self) -> list[Fault]:
-        """What is still to come, with the counts that are left."""
+        """Return what is still to come, with the counts that are left."""
         return list(self._script)
 
     def take(self, entry: Entry) -> Fault | None:
-        """The fault for this request; outcomes only for videos, where they mean something."""
+        """Return the fault for this request; outcomes only for videos, where they mean something."""
         for at, fault in enumerate(self._script):
             fits = fault.kind not in OUTCOMES or entry.chat_type in ("t2v", "i2v")
             if not (fits and fault.matches(entry)):

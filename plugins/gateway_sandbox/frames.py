@@ -16,7 +16,7 @@ def sse(value: object) -> bytes:
 
 
 def created(chat_id: str, user_message_id: str, response_id: str) -> bytes:
-    """The first frame; its `parent_id` is the user's message, which is not a parent to send back."""
+    """Return the first frame; its `parent_id` is the user's message, which is not a parent to send back."""
     ids = {
         "chat_id": chat_id,
         "parent_id": user_message_id,
@@ -27,7 +27,7 @@ def created(chat_id: str, user_message_id: str, response_id: str) -> bytes:
 
 
 def keep_alive(chat_id: str, response_id: str) -> bytes:
-    """What a waiting picture sends every few seconds."""
+    """Return what a waiting picture sends every few seconds."""
     info = {
         "action": "keep_alive",
         "chat_id": chat_id,
@@ -38,14 +38,14 @@ def keep_alive(chat_id: str, response_id: str) -> bytes:
 
 
 def delta(response_id: str, fields: dict[str, Any], usage: dict[str, Any]) -> bytes:
-    """A piece of an answer with the usage so far."""
+    """Return a piece of an answer with the usage so far."""
     choice = {"delta": {"role": "assistant", **fields}}
     stamp = int(time.time())
     return sse({"choices": [choice], "response_id": response_id, "usage": usage, "timestamp": stamp})
 
 
 def image(response_id: str, url: str, width: int, height: int) -> bytes:
-    """A finished picture: the whole address in one delta, `output_image_hw` as height and width."""
+    """Return a finished picture: the whole address in one delta, `output_image_hw` as height and width."""
     fields = {
         "content": url,
         "phase": "image_gen",
@@ -56,13 +56,13 @@ def image(response_id: str, url: str, width: int, height: int) -> bytes:
 
 
 def image_finished(response_id: str, width: int, height: int) -> bytes:
-    """The end of a picture's answer."""
+    """Return the end of a picture's answer."""
     fields = {"content": "", "phase": "image_gen", "status": "finished"}
     return delta(response_id, fields, _image_usage(width, height))
 
 
 def error(code: str, details: str, response_id: str) -> bytes:
-    """A refusal in the middle of a stream."""
+    """Return a refusal in the middle of a stream."""
     return sse({"error": {"code": code, "details": details}, "response_id": response_id})
 
 

@@ -18,7 +18,7 @@ __all__ = ["content_of", "link", "media_type", "reserve"]
 async def reserve(
     sandbox: Sandbox, turn: Turn, kind: Literal["t2i", "t2v"], pixels: tuple[int, int], source: str
 ) -> Media:
-    """The recipe of a new picture or video, not yet stored. The same prompt again gives the next variation."""
+    """Return the recipe of a new picture or video, not yet stored; an equal prompt gets a new variation."""
     owner, prompt = turn.chat.owner, turn.user.content
     digest = hashlib.sha256(prompt.encode("utf-8", "surrogatepass")).hexdigest()
     variation = await sandbox.store.count(Media, owner, f"{kind}:{digest}", 0.0)
@@ -40,17 +40,17 @@ async def reserve(
 
 
 def link(media: Media) -> str:
-    """The address of the bytes, from the server's root; its `key` opens it to anybody."""
+    """Return the address of the bytes, from the server's root; its `key` opens it to anybody."""
     return f"/{media.id}?key={media.key}"
 
 
 def media_type(media: Media) -> str:
-    """The content type of the bytes."""
+    """Return the content type of the bytes."""
     return "image/png" if media.kind == "t2i" else "video/mp4"
 
 
 async def content_of(sandbox: Sandbox, media: Media) -> bytes:
-    """The bytes, made in a thread at the first call; callers at the same time share that one."""
+    """Return the bytes, made in a thread at the first call; callers at the same time share that one."""
     content = await sandbox.store.read_blob(media.id)
     if content is not None:
         return content

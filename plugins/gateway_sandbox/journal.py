@@ -7,12 +7,13 @@ Tokens are never written down. An account appears as its user id, which
 import hashlib
 import re
 import time
+from collections import Counter
 from http.cookies import CookieError, SimpleCookie
 from typing import Any
 from urllib.parse import parse_qs
 
 import msgspec
-from litestar.types import Scope
+from litestar.types import HTTPScope
 
 from .accounts import Credentials
 from .store import Store
@@ -82,13 +83,12 @@ class Journal:
         entries = await self.read(limit=self._limit)
         counts: dict[str, dict[str, int]] = {}
         for name in ("endpoint", "account", "chat_type", "fault"):
-            values = [getattr(entry, name) for entry in entries]
-            counts[name] = {value: values.count(value) for value in sorted(set(values)) if value}
+            counts[name] = dict(Counter(value for entry in entries if (value := getattr(entry, name))))
         return counts
 
 
-def read_request(scope: Scope, body: bytes) -> Entry:
-    """The journal entry of a request; never fails, whatever was sent."""
+def read_request(scope: HTTPScope, body: bytes) -> Entry:
+    """Return the journal entry of a request; never fails, whatever was sent."""
     headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
     cookies = _cookies(headers.get("cookie", ""))
     who = Credentials.read(headers, cookies)
@@ -121,7 +121,7 @@ def _place(method: str, path: str) -> tuple[str, dict[str, Any]]:
 def _peek(body: bytes) -> dict[str, Any]:
     try:
         return msgspec.json.decode(body, type=dict[str, Any])
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, RecursionError):
         return {}
 
 

@@ -1,7 +1,7 @@
 """uvicorn's HTTP protocol, with a way to close the socket from inside the application."""
 
 from collections.abc import Callable
-from typing import cast
+from typing import Any, cast
 
 from litestar.types import Scope
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
@@ -16,9 +16,9 @@ class ClosableProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self.scope[_KEY] = self.transport.close  # type: ignore[typeddict-unknown-key]  # a key of our own
+        cast("dict[str, Any]", self.scope)[_KEY] = self.transport.close
 
 
 def socket_closer(scope: Scope) -> Callable[[], None]:
-    """The function that closes the request's socket, after what was already sent."""
-    return cast("Callable[[], None]", scope[_KEY])  # type: ignore[literal-required]
+    """Return the function that closes the request's socket, after what was already sent."""
+    return cast("Callable[[], None]", cast("dict[str, Any]", scope)[_KEY])

@@ -93,7 +93,7 @@ class Task(Record, frozen=True, kw_only=True):
         return self.chat_id
 
     def status(self, now: float) -> Literal["running", "success", "failed"]:
-        """The state at wall-clock time `now`."""
+        """Return the state at wall-clock time `now`."""
         if self.outcome == "never" or now < self.created + self.seconds:
             return "running"
         return self.outcome

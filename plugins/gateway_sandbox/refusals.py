@@ -18,33 +18,33 @@ class Refusal(Exception):
         self.more = more
 
     def body(self) -> bytes:
-        """The JSON body of the wire."""
+        """Return the JSON body of the wire."""
         data = {"code": self.code, "details": str(self), **self.more}
         return msgspec.json.encode({"success": False, "request_id": str(uuid.uuid4()), "data": data})
 
 
 def envelope(data: Any) -> bytes:
-    """The body of a successful v2 answer."""
+    """Return the body of a successful v2 answer."""
     return msgspec.json.encode({"success": True, "request_id": str(uuid.uuid4()), "data": data})
 
 
 def bad_request(details: str) -> Refusal:
-    """A call that makes no sense here and now."""
+    """Return a call that makes no sense here and now."""
     return Refusal(400, "Bad_Request", details)
 
 
 def validation_error(field: str, problem: str) -> Refusal:
-    """A call with a field that is missing or wrong."""
+    """Return a call with a field that is missing or wrong."""
     return Refusal(400, "RequestValidationError", f"RequestValidationError: Field '{field}': {problem}")
 
 
 def not_found(details: str) -> Refusal:
-    """An object that does not exist for this account."""
+    """Return an object that does not exist for this account."""
     return Refusal(404, "Not_Found", details)
 
 
 def rate_limited(num: int | None) -> Refusal:
-    """The daily limit, with the hours to wait where the provider tells them."""
+    """Return the daily limit, with the hours to wait where the provider tells them."""
     template = "You've reached the upper limit for today's usage. Please wait {{num}} hours and try again."
     more: dict[str, Any] = {"template": template} if num is None else {"template": template, "num": num}
     return Refusal(429, "RateLimited", "You've reached the upper limit for today's usage.", **more)

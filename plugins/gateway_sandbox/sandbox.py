@@ -51,7 +51,7 @@ class Sandbox:
         await self.store.aclose()
 
     def caller(self, request: Request[Any, Any, Any]) -> str:
-        """The user id of a request; raises a 401 `Refusal`."""
+        """Return the user id of a request; raises a 401 `Refusal`."""
         return authenticate(Credentials.read(request.headers, request.cookies), self.settings)
 
     @contextmanager

@@ -68,7 +68,7 @@ class SandboxServer:
 
 
 def create_app(sandbox: Sandbox) -> ASGIApp:
-    """The ASGI application around an opened sandbox."""
+    """Return the ASGI application around an opened sandbox."""
     routes = Litestar(
         route_handlers=ROUTES,
         dependencies={"sandbox": Provide(lambda: sandbox, sync_to_thread=False)},

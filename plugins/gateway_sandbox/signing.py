@@ -69,7 +69,7 @@ def verify(upload: Upload, keys: StorageKeys, now: float) -> None:
 
 
 def sign_v4(upload: Upload, keys: StorageKeys, more: str = "") -> str:
-    """The V4 signature (hex) over the upload's headers; `x-oss-date` must be among them."""
+    """Return the V4 signature (hex) over the upload's headers; `x-oss-date` must be among them."""
     stamp = upload.headers.get("x-oss-date", "")
     scope = f"{stamp[:8]}/{REGION}/oss/aliyun_v4_request"
     digest = hashlib.sha256(_canonical_v4(upload, more).encode()).hexdigest()
@@ -80,7 +80,7 @@ def sign_v4(upload: Upload, keys: StorageKeys, more: str = "") -> str:
 
 
 def sign_v1(upload: Upload, keys: StorageKeys) -> str:
-    """The V1 signature (base64) over the upload's headers; `date` must be among them."""
+    """Return the V1 signature (base64) over the upload's headers; `date` must be among them."""
     headers = upload.headers
     own = [f"{name}:{headers[name]}" for name in sorted(headers) if name.startswith("x-oss-")]
     plain = [headers.get(name, "") for name in ("content-md5", "content-type", "date")]
@@ -124,7 +124,7 @@ def _canonical_v4(upload: Upload, more: str) -> str:
     names = sorted(name for name in upload.headers if _is_signed(name) or name in extra)
     lines = "".join(f"{name}:{upload.headers[name].strip()}\n" for name in names)
     path = quote(f"/{BUCKET}/{upload.key}", safe="/-_.~")
-    return "\n".join([upload.method, path, "", lines, more, "UNSIGNED-PAYLOAD"])
+    return f"{upload.method}\n{path}\n\n{lines}\n{more}\nUNSIGNED-PAYLOAD"
 
 
 def _is_signed(name: str) -> bool:

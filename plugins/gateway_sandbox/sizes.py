@@ -23,7 +23,7 @@ _VIDEOS = {"16:9": (640, 360), "9:16": (360, 640), "1:1": (480, 480), "4:3": (57
 
 
 def require_ratio(size: str | None, default: str) -> str:
-    """The ratio asked for; pixel sizes such as `1024x1024` are refused."""
+    """Return the ratio asked for; pixel sizes such as `1024x1024` are refused."""
     if size is None:
         return default
     if size not in RATIOS:

@@ -87,7 +87,7 @@ class Store:
         await self._run(lambda: self._write_blob(path, content, records))
 
     async def read_blob(self, path: str) -> bytes | None:
-        """The bytes under a path."""
+        """Return the bytes under a path."""
         rows = await self._query("SELECT content FROM blobs WHERE path=?", path)
         return bytes(rows[0][0]) if rows else None
 
@@ -100,7 +100,7 @@ class Store:
         return await self._query("SELECT id, entry FROM journal WHERE id>? ORDER BY id LIMIT ?", after, limit)
 
     async def fact(self, name: str, default: str) -> str:
-        """A small value kept once and for all: `default` if nobody set it before."""
+        """Return a small value kept once and for all: `default` if nobody set it before."""
         await self._query("INSERT OR IGNORE INTO facts VALUES (?, ?)", name, default)
         rows = await self._query("SELECT value FROM facts WHERE name=?", name)
         return str(rows[0][0])

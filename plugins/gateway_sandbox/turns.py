@@ -84,7 +84,7 @@ def _message(sandbox: Sandbox, chat: Chat, call: CompletionCall, role: Any, pare
 
 
 async def _history(sandbox: Sandbox, chat: Chat, parent_id: str | None) -> tuple[Message, ...]:
-    """The messages from the first turn to the parent, which must be an answer of this chat."""
+    """Return the messages from the first turn to the parent, which must be an answer of this chat."""
     if not parent_id:
         return ()
     known = {message.id: message for message in await sandbox.store.find(Message, group=chat.id)}
@@ -99,7 +99,7 @@ async def _history(sandbox: Sandbox, chat: Chat, parent_id: str | None) -> tuple
 
 
 async def _attachment(sandbox: Sandbox, owner: str, link: dict[str, Any]) -> Attachment:
-    """The attachment behind a link; one of our own uploads must be the caller's, and uploaded."""
+    """Return the attachment behind a link; one of our own uploads must be the caller's, and uploaded."""
     url = str(link.get("url") or "")
     path = unquote(urlsplit(url).path).lstrip("/")
     known = await sandbox.store.get(File, path)

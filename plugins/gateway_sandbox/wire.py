@@ -11,18 +11,26 @@ __all__ = ["Wire", "disturb", "send_reply"]
 
 
 class Wire:
-    """The client's side: what it sends, what it gets, and the socket in between."""
+    """The client's side: what it sends, what it gets, and the socket in between.
+
+    `cookie`, if set, is handed out with the head of the answer.
+    """
 
     def __init__(self, receive: Receive, send: Send, close: Callable[[], None]) -> None:
         self.receive = receive
+        self.cookie = b""
         self._send = send
         self._close = close
         self._dead = False
 
     async def send(self, message: Message) -> None:
         """Pass a message on; on a cut wire it vanishes, as it would."""
-        if not self._dead:
-            await self._send(message)
+        if self._dead:
+            return
+        if message["type"] == "http.response.start" and self.cookie:
+            headers = [*message["headers"], (b"set-cookie", self.cookie)]
+            message = _head(message["status"], headers)
+        await self._send(message)
 
     def cut(self) -> None:
         """Close the socket after what was sent."""
@@ -50,7 +58,7 @@ async def send_reply(wire: Wire, reply: Reply) -> None:
 
 
 def disturb(wire: Wire, fault: Fault) -> Send:
-    """A `send` that does to the answer what the fault says."""
+    """Return a `send` that does to the answer what the fault says."""
     return _DISTURBERS[fault.kind](wire, fault).send
 
 

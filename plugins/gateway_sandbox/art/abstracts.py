@@ -63,7 +63,7 @@ def paint_orbits(canvas: Canvas, palette: Palette, source: random.Random, time: 
 
 
 def _cloth(canvas: Canvas, palette: Palette, source: random.Random) -> None:
-    """A ground of a few colours that melt into each other."""
+    """Lay a ground of a few colours that melt into each other."""
     tones = [blend(color, palette.light, 0.12) for color in palette.sky]
     small = Image.new("RGB", (4, 4))
     small.putdata([tones[min(len(tones) - 1, (at // 4) + source.randrange(2))] for at in range(16)])

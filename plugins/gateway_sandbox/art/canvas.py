@@ -45,7 +45,7 @@ class Canvas:
         self.image.paste(color, (*corner, corner[0] + side, corner[1] + side), mask)
 
     def disc(self, x: float, y: float, radius: float, color: Color) -> None:
-        """A filled circle; `radius` counts in heights."""
+        """Draw a filled circle; `radius` counts in heights."""
         side = max(2, round(2 * radius * self.height))
         mask = Image.new("L", (side * 4, side * 4))
         ImageDraw.Draw(mask).ellipse((0, 0, side * 4 - 1, side * 4 - 1), fill=255)
@@ -54,7 +54,7 @@ class Canvas:
         self.image.paste(color, (*corner, corner[0] + side, corner[1] + side), mask)
 
     def under(self, curve: Curve, colors: Sequence[Color], depth: float = 1.0, opacity: float = 1.0) -> None:
-        """Fill what lies below a curve, `depth` heights down, with a gradient that hangs on its highest point."""
+        """Fill what lies below a curve; the gradient hangs on its highest point, `depth` heights long."""
         edge = [(at / _STEPS, curve(at / _STEPS)) for at in range(_STEPS + 1)]
         self._fill([*edge, (1.0, 1.1), (0.0, 1.1)], min(y for _, y in edge), depth, colors, opacity)
 
@@ -71,7 +71,7 @@ class Canvas:
         self._fill(points, top, max(max(y for _, y in points) - top, 0.001), [color, color], opacity)
 
     def pane(self, x: float, y: float, width: float, height: float, color: Color) -> None:
-        """A small rectangle, from its upper left corner."""
+        """Draw a small rectangle, from its upper left corner."""
         left, top = round(x * self.width), round(y * self.height)
         self.image.paste(
             color,
@@ -115,7 +115,7 @@ class Canvas:
 
 
 def vertical(size: tuple[int, int], colors: Sequence[Color]) -> Image.Image:
-    """A vertical gradient through all colours."""
+    """Return a vertical gradient through all colours."""
     strip = Image.new("RGB", (1, len(colors)))
     strip.putdata(list(colors))
     tall = strip.resize((1, size[1]), Image.Resampling.BICUBIC, (0, 0.5, 1, len(colors) - 0.5))
@@ -124,13 +124,13 @@ def vertical(size: tuple[int, int], colors: Sequence[Color]) -> Image.Image:
 
 def _fade(distance: int, strength: float) -> int:
     """Light at a distance from the middle, 0 at the edge of the square."""
-    return round(255 * strength * max(0.0, 1 - distance / _GLOW_EDGE) ** 2.2)
+    return round(255 * strength * math.pow(max(0.0, 1 - distance / _GLOW_EDGE), 2.2))
 
 
 def wander(
     source: random.Random, base: float, swing: float, rough: float, speed: float = 0.0
 ) -> Callable[[float], Curve]:
-    """A family of rolling lines around `base`: call it with a time to get the curve of that moment.
+    """Return a family of rolling lines around `base`: call it with a time to get the curve of that moment.
 
     `swing` is the height of the largest hill, `rough` how fast smaller ones
     fade (0.3 is soft, 0.6 is rocky), `speed` how fast they wander.

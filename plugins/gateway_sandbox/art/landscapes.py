@@ -33,7 +33,7 @@ def paint_mountains(canvas: Canvas, palette: Palette, source: random.Random, tim
 
 
 def paint_sea(canvas: Canvas, palette: Palette, source: random.Random, time: float) -> None:
-    """A wide sky, the sun's road on the water, waves that grow towards us, a sail."""
+    """Paint a wide sky, the sun's road on the water, waves that grow towards us, a sail."""
     horizon = source.uniform(0.46, 0.56)
     canvas.gradient(palette.sky, 0.0, horizon)
     sun_x = source.uniform(0.25, 0.75)
@@ -157,7 +157,7 @@ def _sail(canvas: Canvas, palette: Palette, source: random.Random, base: float, 
 def _curtain(
     canvas: Canvas, source: random.Random, color: tuple[int, int, int], at: int, time: float
 ) -> None:
-    """A band of light, bright below and fading upwards, folded like cloth."""
+    """Hang up a band of light, bright below and fading upwards, folded like cloth."""
     line = wander(source, 0.5 - 0.11 * at, 0.09, 0.45, speed=0.35)(time)
     steps = 160
     small = Image.new("L", (steps, 90))

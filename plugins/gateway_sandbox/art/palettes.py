@@ -68,7 +68,7 @@ _WORDS = {
 
 
 def choose_palette(prompt: str, source: random.Random) -> Palette:
-    """The palette that the words suggest, or any."""
+    """Return the palette that the words suggest, or any."""
     fallback = source.choice(sorted(_PALETTES))
     named = [
         name
@@ -79,6 +79,6 @@ def choose_palette(prompt: str, source: random.Random) -> Palette:
 
 
 def blend(one: Color, other: Color, share: float) -> Color:
-    """A colour between two: `share` 0 is the first, 1 the second."""
+    """Return a colour between two: `share` 0 is the first, 1 the second."""
     first, second, third = (round(a + (b - a) * share) for a, b in zip(one, other, strict=True))
     return first, second, third

@@ -16,12 +16,12 @@ _KEEP = 0.62
 
 
 def paint_png(prompt: str, seed: int, size: tuple[int, int]) -> bytes:
-    """A picture of exactly `size`, as PNG with the prompt in its metadata."""
+    """Return a picture of exactly `size`, as PNG with the prompt in its metadata."""
     return _png(Scene(prompt, seed, size).paint(), prompt)
 
 
 def paint_edit(prompt: str, seed: int, size: tuple[int, int], source: bytes) -> bytes:
-    """The source picture, cut to `size`, in the colours that the prompt suggests."""
+    """Return the source picture, cut to `size`, in the colours that the prompt suggests."""
     picture = open_picture(source, size)
     palette = choose_palette(prompt, random.Random(seed))  # noqa: S311  # repeatable, not secret
     tinted = ImageOps.colorize(
@@ -34,7 +34,7 @@ def paint_edit(prompt: str, seed: int, size: tuple[int, int], source: bytes) -> 
 
 
 def open_picture(source: bytes, size: tuple[int, int]) -> Image.Image:
-    """A picture cut to `size`; bytes that are no picture give a plain grey one."""
+    """Return a picture cut to `size`; bytes that are no picture give a plain grey one."""
     try:
         with Image.open(io.BytesIO(source)) as picture:
             return ImageOps.fit(picture.convert("RGB"), size, Image.Resampling.LANCZOS)

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # Cyrillic and Chinese are meant
 """Which scene a prompt becomes."""
 
 import random
@@ -38,7 +39,7 @@ class Scene:
         self._painter = _choose_painter(prompt, source)
 
     def paint(self, time: float = 0.0) -> Image.Image:
-        """The picture at a time in seconds; the same time gives the same picture."""
+        """Return the picture at a time in seconds; the same time gives the same picture."""
         canvas = Canvas(self.size)
         self._painter(canvas, self.palette, random.Random(self.seed), time)  # noqa: S311
         return canvas.image

@@ -25,7 +25,7 @@ class _Quota(msgspec.Struct, forbid_unknown_fields=True):
 
 @get("/__sandbox__/faults")
 async def list_faults(sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-    """The faults still to come."""
+    """Return the faults still to come."""
     return flat(sandbox.faults.pending())
 
 
@@ -55,13 +55,13 @@ async def set_quota(request: Request[Any, Any, Any], sandbox: NamedDependency[Sa
 async def read_journal(
     sandbox: NamedDependency[Sandbox], after: FromQuery[int] = 0, limit: FromQuery[int] = 10_000
 ) -> Response[bytes]:
-    """What was received, oldest first."""
+    """Return what was received, oldest first."""
     return flat(await sandbox.journal.read(after, limit))
 
 
 @get("/__sandbox__/counters")
 async def read_counters(sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-    """The journal in numbers."""
+    """Return the journal in numbers."""
     return flat(await sandbox.journal.counters())
 
 

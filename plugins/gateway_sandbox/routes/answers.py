@@ -11,17 +11,17 @@ __all__ = ["flat", "origin", "refused", "succeeded"]
 
 
 def succeeded(data: Any) -> Response[bytes]:
-    """A v2 answer: the data in its envelope."""
+    """Return a v2 answer: the data in its envelope."""
     return Response(envelope(data), status_code=200, media_type="application/json")
 
 
 def flat(value: Any) -> Response[bytes]:
-    """A v1 answer: the object alone."""
+    """Return a v1 answer: the object alone."""
     return Response(msgspec.json.encode(value), status_code=200, media_type="application/json")
 
 
 def refused(_: Request[Any, Any, Any], refusal: Refusal) -> Response[bytes]:
-    """A refusal: HTTP 200, the true status in a header."""
+    """Return a refusal: HTTP 200, the true status in a header."""
     headers = {"x-actual-status-code": str(refusal.status)}
     return Response(refusal.body(), status_code=200, headers=headers, media_type="application/json")
 

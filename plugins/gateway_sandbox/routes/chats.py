@@ -42,7 +42,7 @@ async def make_chat(request: Request[Any, Any, Any], sandbox: NamedDependency[Sa
 async def list_chats(
     request: Request[Any, Any, Any], sandbox: NamedDependency[Sandbox], page: FromQuery[int] = 1
 ) -> Response[bytes]:
-    """The caller's chats, newest first, fifty a page; `local` chats are not listed."""
+    """Return the caller's chats, newest first, fifty a page; `local` chats are not listed."""
     chats = await sandbox.store.find(Chat, owner=sandbox.caller(request))
     listed = [chat for chat in reversed(chats) if chat.mode != "local"]
     start = (max(page, 1) - 1) * _PAGE
@@ -53,7 +53,7 @@ async def list_chats(
 async def read_chat(
     request: Request[Any, Any, Any], sandbox: NamedDependency[Sandbox], chat_id: FromPath[str]
 ) -> Response[bytes]:
-    """A whole chat: lost pictures and task ids can be found in it."""
+    """Return a whole chat: lost pictures and task ids can be found in it."""
     chat = await _own_chat(sandbox, request, chat_id)
     messages = await sandbox.store.find(Message, group=chat.id)
     views = [_view(message, messages, origin(request)) for message in messages]

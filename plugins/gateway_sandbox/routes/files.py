@@ -49,7 +49,7 @@ async def keys_for_upload(
 async def keys_for_upload_v2(
     request: Request[Any, Any, Any], sandbox: NamedDependency[Sandbox]
 ) -> Response[bytes]:
-    """The same in the v2 envelope."""
+    """Return the same in the v2 envelope."""
     return succeeded(await _announce(request, sandbox))
 
 
@@ -97,7 +97,7 @@ async def read_object(
     owner: FromPath[str],
     name: FromPath[str],
 ) -> Response[bytes]:
-    """The bytes of an upload, for whoever has the signed link of the last five minutes."""
+    """Return the bytes of an upload, for whoever has the signed link of the last five minutes."""
     path = f"{owner}/{name}"
     query = parse_qs(request.scope["query_string"].decode())
     expires = query.get("x-oss-expires", ["0"])[0]
@@ -168,5 +168,5 @@ def _keys(file: File) -> StorageKeys:
 
 
 def _storage_error(error: SignatureError, status: int = 403) -> Response[bytes]:
-    text = f'<?xml version="1.0" encoding="UTF-8"?><Error><Code>{error.code}</Code><Message>{error}</Message></Error>'
+    text = f"<Error><Code>{error.code}</Code><Message>{error}</Message></Error>"
     return Response(text.encode(), status_code=status, media_type="application/xml")

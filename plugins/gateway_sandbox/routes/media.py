@@ -30,7 +30,7 @@ async def read_media(
     name: FromPath[str],
     key: FromQuery[str] = "",
 ) -> Response[bytes]:
-    """The bytes, or the part that a `Range` header asks for."""
+    """Return the bytes, or the part that a `Range` header asks for."""
     media = await sandbox.store.get(Media, f"output/{owner}/{kind}/{response_id}/{name}")
     if media is None or not hmac.compare_digest(key.encode(), media.key.encode()):
         return Response(b"Forbidden", status_code=403, media_type="text/plain")

@@ -14,13 +14,13 @@ __all__ = ["MODELS"]
 
 @get("/api/models")
 async def list_models() -> Response[bytes]:
-    """The models; no token is asked."""
+    """Return the models; no token is asked."""
     return flat({"data": model_list()})
 
 
 @get("/api/v2/models")
 async def list_models_v2() -> Response[bytes]:
-    """The same in the v2 envelope."""
+    """Return the same in the v2 envelope."""
     return succeeded({"data": model_list()})
 
 
@@ -32,7 +32,7 @@ async def check_token(request: Request[Any, Any, Any], sandbox: NamedDependency[
 
 @get("/api/v2/user/info")
 async def user_info(request: Request[Any, Any, Any], sandbox: NamedDependency[Sandbox]) -> Response[bytes]:
-    """The same in the v2 envelope."""
+    """Return the same in the v2 envelope."""
     return succeeded(_user(sandbox.caller(request)))
 
 

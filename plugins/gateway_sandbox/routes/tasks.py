@@ -19,7 +19,7 @@ __all__ = ["TASKS"]
 async def task_status(
     request: Request[Any, Any, Any], sandbox: NamedDependency[Sandbox], task_id: FromPath[str]
 ) -> Response[bytes]:
-    """The state of the caller's own task."""
+    """Return the state of the caller's own task."""
     return flat(await _status(request, sandbox, task_id))
 
 
@@ -27,7 +27,7 @@ async def task_status(
 async def task_status_v2(
     request: Request[Any, Any, Any], sandbox: NamedDependency[Sandbox], task_id: FromPath[str]
 ) -> Response[bytes]:
-    """The same in the v2 envelope."""
+    """Return the same in the v2 envelope."""
     return succeeded(await _status(request, sandbox, task_id))
 
 

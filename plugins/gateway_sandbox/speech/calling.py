@@ -35,17 +35,17 @@ _NAME_WEIGHT = 3
 _ENOUGH = 2
 
 
-def call_for(text: str, tools: tuple[Tool, ...], seed: int) -> str | None:
-    """The `<tool_call>` line for the tool that fits the question best, or `None`."""
+def call_for(text: str, tools: tuple[Tool, ...], seed: int, *, forced: bool = False) -> str | None:
+    """Return the `<tool_call>` line for the tool that fits the question best; if `forced`, for any fit."""
     best = max(tools, key=lambda tool: _fit(text, tool), default=None)
-    if best is None or _fit(text, best) < _ENOUGH:
+    if best is None or not (forced or _fit(text, best) >= _ENOUGH):
         return None
     call = {"name": best.name, "arguments": _arguments(best.parameters, text, seed)}
     return f"<tool_call>{msgspec.json.encode(call).decode()}</tool_call>"
 
 
 def speak_results(results: tuple[str, ...]) -> str:
-    """An answer in plain words that uses what the tools returned."""
+    """Return an answer in plain words that uses what the tools returned."""
     lines = [_plain(result) for result in results]
     return "Here is what I found: " + "; ".join(lines) + "."
 

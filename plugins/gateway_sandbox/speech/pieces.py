@@ -14,5 +14,5 @@ def pieces(text: str) -> list[str]:
 
 
 def count_tokens(text: str) -> int:
-    """A cheap estimate for input, which may be large: four bytes are a token."""
+    """Return a cheap estimate for input, which may be large: four bytes are a token."""
     return -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN)

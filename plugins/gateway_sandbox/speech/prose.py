@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # Cyrillic and Chinese are meant
 """Sentences for every occasion, in the language of the question."""
 
 import random
@@ -34,7 +35,7 @@ _SENTENCES = {
     ),
 }
 _REMARKS = {
-    "en": "You wrote: “{topic}”. I am the sandbox that stands in for Qwen: this text is composed, not thought.",
+    "en": "You wrote: “{topic}”. I am the sandbox that stands in for Qwen: this is composed, not thought.",
     "ru": "Вы написали: «{topic}». Я песочница, которая заменяет Qwen: этот текст составлен, а не продуман.",
     "zh": "你写道：“{topic}”。我是代替 Qwen 的沙盒：这段文字是拼成的，不是思考的结果。",
 }
@@ -56,14 +57,14 @@ def language_of(text: str) -> str:
 
 
 def remark(text: str, seed: int) -> str:
-    """A few sentences that take up the text."""
+    """Return a few sentences that take up the text."""
     language = language_of(text)
     chosen = random.Random(seed).sample(_SENTENCES[language], 2)  # noqa: S311  # repeatable, not secret
     return " ".join([_REMARKS[language].format(topic=_topic(text)), *chosen])
 
 
 def reflection(text: str) -> list[str]:
-    """The thoughts before an answer, one sentence each."""
+    """Return the thoughts before an answer, one sentence each."""
     return [sentence.format(topic=_topic(text)) for sentence in _THOUGHTS[language_of(text)]]
 
 

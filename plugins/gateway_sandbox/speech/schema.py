@@ -8,6 +8,7 @@ from typing import Any
 __all__ = ["find_schema", "make_value"]
 
 _MAX_DEPTH = 8
+_NUMBER = re.compile(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?")
 _WORDS = ("amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "harbor", "indigo", "juniper")
 _FORMATS = {
     "date": "2026-03-14",
@@ -25,7 +26,7 @@ _TYPES = {"object", "array", "string", "number", "integer", "boolean", "null"}
 
 
 def find_schema(values: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
-    """The first JSON schema among objects found in a text, also inside a `schema` or `json_schema` key."""
+    """Return the first JSON schema among objects of a text, also below a `schema` or `json_schema` key."""
     for value in values:
         for wrapper in ("json_schema", "schema"):
             if isinstance(value.get(wrapper), dict):
@@ -36,7 +37,7 @@ def find_schema(values: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def make_value(schema: dict[str, Any], text: str, seed: int) -> Any:
-    """A value that obeys the schema; numbers and names of the text are used in their order."""
+    """Return a value that obeys the schema; numbers and names of the text are used in their order."""
     return _Maker(schema, text, seed).make(schema, 0)
 
 
@@ -44,9 +45,7 @@ class _Maker:
     def __init__(self, root: dict[str, Any], text: str, seed: int) -> None:
         self._root = root
         self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
-        self._numbers = iter(
-            [float(number) for number in re.findall(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?", text)]
-        )
+        self._numbers = iter([float(number) for number in _NUMBER.findall(text)])
         self._names = iter(re.findall(r"(?<=[a-z,] )[A-Z][a-z]+", text))
 
     def make(self, schema: Any, depth: int) -> Any:

@@ -28,21 +28,21 @@ class Box(msgspec.Struct, frozen=True):
         return _HEADER.pack(_HEADER.size + len(content), self.kind) + content
 
     def find(self, *path: bytes) -> "Box | None":
-        """The first box down a path of kinds, or `None`."""
+        """Return the first box down a path of kinds, or `None`."""
         if not path:
             return self
         child = next((child for child in self.children if child.kind == path[0]), None)
         return child.find(*path[1:]) if child else None
 
     def walk(self) -> Iterator["Box"]:
-        """This box and all below it."""
+        """Yield this box and all below it."""
         yield self
         for child in self.children:
             yield from child.walk()
 
 
 def full_box(kind: bytes, payload: bytes, *children: Box) -> Box:
-    """A box with a version and flags, both zero."""
+    """Return a box with a version and flags, both zero."""
     return Box(kind, bytes(4) + payload, children)
 
 

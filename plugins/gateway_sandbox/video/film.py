@@ -17,7 +17,7 @@ _OVERSIZE = 1.12
 
 
 def film_mp4(prompt: str, seed: int, size: tuple[int, int], source: bytes | None = None) -> bytes:
-    """An MP4 of `size`; with a source picture the camera moves over it, else the scene itself moves."""
+    """Return an MP4 of `size`; the camera moves over the source picture, else the scene itself moves."""
     frames = _travel(source, size) if source else _play(prompt, seed, size)
     return wrap_avif(_avif(frames), title=prompt[:80], comment=prompt)
 

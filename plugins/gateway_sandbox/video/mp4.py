@@ -25,7 +25,7 @@ class Mp4Error(ValueError):
 
 
 def wrap_avif(avif: bytes, *, title: str, comment: str, tool: str = "qwen-gateway sandbox") -> bytes:
-    """The MP4 of an animated AVIF; raises `Mp4Error` if it has no single track to take over."""
+    """Return the MP4 of an animated AVIF; raises `Mp4Error` if it has no single track to take over."""
     moov, mdat, old_start = _parts(avif)
     tags = {_TITLE: title, _COMMENT: comment, _TOOL: tool}
     film = _film(moov, tags)
@@ -58,7 +58,7 @@ def _film(moov: Box, tags: dict[bytes, str]) -> Box:
 
 
 def _media_ticks(media_header: Box, movie_header: Box) -> int:
-    """The length of the film in ticks of the movie's clock."""
+    """Return the length of the film in ticks of the movie's clock."""
     media_scale, media_duration = struct.unpack_from(">IQ", media_header.payload, 20)
     movie_scale: int = struct.unpack_from(">I", movie_header.payload, 20)[0]
     return int(media_duration) * movie_scale // int(media_scale)
@@ -93,7 +93,7 @@ def _tag(kind: bytes, text: str) -> Box:
 
 
 def _shifted(box: Box, by: int) -> Box:
-    """The same tree with every chunk offset moved."""
+    """Return the same tree with every chunk offset moved."""
     if box.kind == b"stco":
         count = struct.unpack_from(">I", box.payload, 4)[0]
         offsets = struct.unpack_from(f">{count}I", box.payload, 8)
