@@ -90,16 +90,16 @@ def spawn(
 
 @contextmanager
 def stopping(process: subprocess.Popen[bytes], patience: float = 5.0) -> Iterator[subprocess.Popen[bytes]]:
-    """Stop the process at the end: SIGTERM, then SIGKILL when it does not listen."""
-    try:
-        yield process
-    finally:
-        process.terminate()
+    """Stop the process at the end: SIGTERM, then SIGKILL to its group when it does not listen."""
+    with process:
         try:
-            process.wait(patience)
-        except subprocess.TimeoutExpired:
-            os.killpg(process.pid, signal.SIGKILL)
-            process.wait()
+            yield process
+        finally:
+            process.terminate()
+            try:
+                process.wait(patience)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
 
 
 def cpu_seconds(pid: int) -> float:

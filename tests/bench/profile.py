@@ -7,9 +7,7 @@ The gateway runs under a sampling profiler on its own core, the load comes from 
 
 import sys
 from collections import Counter
-from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TypeVar
 
 import msgspec
 import rich_click as click
@@ -26,38 +24,30 @@ from tests.bench.sampler import LOOP, Place
 from tests.bench.tools import mock_server
 from tests.bench.workloads import Workload, catalogue, chosen
 
-__all__ = ["Stacks", "by_layer", "by_place", "layer_of", "main"]
-
-Stacks = Sequence[tuple[Sequence[Place], int]]
-"""Stacks, innermost first, and how often each was seen."""
+__all__ = ["by_layer", "layer_of", "main"]
 
 _TOP = 15
-
-T = TypeVar("T")
 
 
 def layer_of(place: Place) -> str:
     """Our folder, a plugin, an installed package, the standard library, or the event loop."""
     if place == LOOP:
         return "event loop"
-    parts = Path(place[0]).parts
-    if "site-packages" in parts:
-        return Path(parts[parts.index("site-packages") + 1]).stem
-    for root in ("gateway", "plugins"):
-        if str(ROOT) in place[0] and root in parts:
-            inner = parts[parts.index(root) + 1]
-            return root if root == "plugins" else Path(inner).stem
-    return "harness" if str(ROOT) in place[0] else "stdlib"
+    path = Path(place[0])
+    if "site-packages" in path.parts:
+        return Path(path.parts[path.parts.index("site-packages") + 1]).stem
+    if not path.is_relative_to(ROOT):
+        return "stdlib"
+    top, *inner = path.relative_to(ROOT).parts
+    return Path(inner[0]).stem if top == "gateway" else top
 
 
-def by_layer(stacks: Stacks) -> Counter[str]:
+def by_layer(places: Counter[Place]) -> Counter[str]:
     """How often each layer was at work itself."""
-    return _counted((layer_of(stack[0]), count) for stack, count in stacks)
-
-
-def by_place(stacks: Stacks) -> Counter[Place]:
-    """How often each function was at work itself."""
-    return _counted(((stack[0][0], stack[0][1]), count) for stack, count in stacks)
+    layers: Counter[str] = Counter()
+    for place, count in places.items():
+        layers[layer_of(place)] += count
+    return layers
 
 
 @click.command(help=__doc__.splitlines()[0])
@@ -69,13 +59,13 @@ def main(only: str, seconds: float) -> None:
     pin(HARNESS_CORE)
     raise_file_limit()
     workload = chosen(catalogue(), (only,))[0]
-    stacks, cost = _profile(msgspec.structs.replace(workload, load={**workload.load, "seconds": seconds}))
-    console.print(_layers(by_layer(stacks), cost, workload))
-    _show_places(console, by_place(stacks), cost)
+    places, cost = _profile(msgspec.structs.replace(workload, load={**workload.load, "seconds": seconds}))
+    console.print(_layers(by_layer(places), cost, workload))
+    _show_places(console, places, cost)
 
 
-def _profile(workload: Workload) -> tuple[Stacks, float]:
-    """The stacks, and the CPU microseconds of one answer or chunk."""
+def _profile(workload: Workload) -> tuple[Counter[Place], float]:
+    """The samples, and the CPU microseconds of one answer or chunk."""
     output = FOLDER / "run" / "profile.json"
     output.parent.mkdir(parents=True, exist_ok=True)
     command = (sys.executable, "-m", "tests.bench.sampler", output)
@@ -86,7 +76,8 @@ def _profile(workload: Workload) -> tuple[Stacks, float]:
     cost = figures.cpu_us({sample.contestant: sample}, sample.contestant)
     if cost is None:
         raise click.ClickException(f"no answers: {sample.load}")
-    return msgspec.json.decode(output.read_bytes(), type=list[tuple[list[Place], int]]), cost
+    samples = msgspec.json.decode(output.read_bytes(), type=list[tuple[Place, int]])
+    return Counter(dict(samples)), cost
 
 
 def _layers(layers: Counter[str], cost: float, workload: Workload) -> Table:
@@ -104,13 +95,6 @@ def _show_places(console: Console, places: Counter[Place], cost: float) -> None:
     total = places.total()
     for place, count in places.most_common(_TOP):
         console.out(f"{cost * count / total:8.1f} µs  {layer_of(place):12} {place[1]}")
-
-
-def _counted(pairs: Iterable[tuple[T, int]]) -> Counter[T]:
-    counts: Counter[T] = Counter()
-    for key, count in pairs:
-        counts[key] += count
-    return counts
 
 
 if __name__ == "__main__":

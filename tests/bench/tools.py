@@ -96,7 +96,6 @@ def mock_server(options: MockOptions, core: int = HARNESS_CORE) -> Iterator[Mock
     with stopping(spawn(argv, core, stdout=subprocess.PIPE)) as process:
         assert process.stdout is not None
         yield Mock(port=int(process.stdout.readline()), pid=process.pid)
-        process.stdout.close()
 
 
 def load_argv(port: int, headers: Sequence[str], **options: str | float) -> list[str | Path]:
