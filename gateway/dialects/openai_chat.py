@@ -24,13 +24,10 @@ from gateway.dialects.chat_body import (
 from gateway.dialects.chat_chunks import ChatChunkEncoder
 from gateway.dialects.chat_completion import ChatCompletion, encode_with, write_choices
 from gateway.dialects.json_body import BodyReader, read_extra, read_object
-from gateway.dialects.openai_errors import encode_error
-from gateway.dialects.openai_views import encode_view
+from gateway.dialects.openai_objects import OpenAIObjects
 from gateway.dialects.token_usage import answer_size, count_tokens
-from gateway.generation.errors import GatewayError
 from gateway.generation.requests import GenerationRequest, ToolChoice
 from gateway.generation.results import GenerationResult, Reply
-from gateway.generation.views import View
 
 __all__ = ["ChatCompletionBody", "OpenAIChatDialect"]
 
@@ -50,7 +47,7 @@ _reader: Final = BodyReader(ChatCompletionBody)
 _PATHS: Final = ("/v1/chat/completions", "/api/chat/completions", "/api/v1/chat/completions")
 
 
-class OpenAIChatDialect:
+class OpenAIChatDialect(OpenAIObjects):
     """POST /v1/chat/completions, also under the native API's prefix."""
 
     name = "openai_chat"
@@ -101,14 +98,6 @@ class OpenAIChatDialect:
             usage=count_tokens(request, result.usage, answer_size(result)),
         )
         yield encode_with(body, result.extra)
-
-    def encode_view(self, view: View, reply: Reply) -> bytes:
-        """Write an object in OpenAI's form."""
-        return encode_view(view, reply)
-
-    def encode_error(self, error: GatewayError, request_id: str) -> bytes:
-        """Write an error body."""
-        return encode_error(error)
 
 
 def _read_choice(body: ChatCompletionBody) -> ToolChoice | None:

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 import msgspec
 
 from gateway.dialects.base import Call, FormPart
-from gateway.dialects.forms import read_fields
+from gateway.dialects.forms import form_fields
+from gateway.dialects.json_body import BodyReader
 from gateway.generation.errors import InvalidRequest
 
 __all__ = ["Upload", "UploadForm", "read_upload"]
@@ -45,12 +46,15 @@ class _Options(msgspec.Struct, frozen=True):
     expires_after: ExpiresAfter | None = None
 
 
+_options: Final = BodyReader(_Options)
+
+
 def read_upload(call: Call) -> Upload:
     """Read an upload; raises `InvalidRequest` when the part ``file`` is missing or a field is wrong."""
     part = next((part for part in call.parts if part.name == "file" and part.filename is not None), None)
     if part is None:
         raise InvalidRequest("The form must have a part 'file' with a file name", param="file")
-    options = read_fields(_Options, call.parts)
+    options = _options.convert(form_fields(call.parts))
     return Upload(
         name=_base_name(part),
         data=part.data,
