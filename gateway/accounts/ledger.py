@@ -1,0 +1,228 @@
+"""What was learned about every account, kept over restarts and shared by all replicas."""
+
+import asyncio
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from typing import Final
+
+from gateway.accounts.records import LEDGER, OVERLAY, decode_line, encode_line, read_disabled
+from gateway.accounts.standing import FOREVER, Scope, Standing, learn, merge
+from gateway.generation.errors import GatewayError
+from gateway.state.store import Conflict, Record, StateStore, StoreUnavailable
+from gateway.telemetry.logging import get_logger
+
+__all__ = ["Ledger"]
+
+_COUNTS_SECONDS: Final = 5.0
+"""How long counts may wait for the next write; a changed verdict is written at once."""
+_RETRY_SECONDS: Final = 1.0
+
+
+class _Line:
+    """A standing here, and what the store is known to hold for it."""
+
+    __slots__ = ("standing", "synced", "version")
+
+    def __init__(self) -> None:
+        self.standing = self.synced = Standing()
+        self.version = 0
+
+
+class Ledger:
+    """The standings of all accounts, in memory; the store follows, and so do the other replicas.
+
+    Reading and learning never wait. While the store is away the ledger goes on alone and catches up later.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        *,
+        clock: Callable[[], float] = time.time,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        self.clock = clock
+        self._store = store
+        self._chance = chance
+        self._lines: dict[Scope, _Line] = {}
+        self._disabled: frozenset[tuple[str, str]] = frozenset()
+        self._unwritten: dict[Scope, None] = {}
+        self._verdict_changed = asyncio.Event()
+        self._sync = asyncio.Lock()
+        self._listeners: list[Callable[[Scope], None]] = []
+
+    def standing(self, scope: Scope) -> Standing:
+        """Return what is known; the account as a whole also obeys the operator's word."""
+        if not scope.chat_type and (scope.upstream, scope.account) in self._disabled:
+            return Standing(state="disabled", until=FOREVER, reason="disabled")
+        line = self._lines.get(scope)
+        return Standing() if line is None else line.standing
+
+    def learn(self, scope: Scope, error: GatewayError | None, *, begun: float) -> None:
+        """Take in how a call ended that began at `begun` (unix seconds); None is a success."""
+        line = self._line(scope)
+        before = line.standing
+        line.standing = learn(before, error, begun=begun, now=self.clock(), jitter=self._chance())
+        self._unwritten[scope] = None
+        if (error is not None or not before.settled) and not line.standing.same_verdict(before):
+            self._verdict_changed.set()
+            self._announce(scope, before, line.standing)
+
+    def listen(self, heard: Callable[[Scope], None]) -> None:
+        """Call `heard` with each scope whose verdict has changed, here or elsewhere."""
+        self._listeners.append(heard)
+
+    def scopes(self) -> list[Scope]:
+        """Return every scope that something is known about."""
+        return list(self._lines)
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Load what is known, then keep in step with the store; write the rest at the end.
+
+        Raises:
+            StoreUnavailable: the ledger cannot be loaded.
+        """
+        await self._load()
+        await self._load_overlay()
+        tasks = [
+            asyncio.create_task(work)
+            for work in (
+                self._write_behind(),
+                self._follow(LEDGER, self._hear_line),
+                self._follow(OVERLAY, self._hear_overlay),
+            )
+        ]
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._flush()
+
+    def _line(self, scope: Scope) -> _Line:
+        line = self._lines.get(scope)
+        if line is None:
+            line = self._lines[scope] = _Line()
+        return line
+
+    def _announce(self, scope: Scope, before: Standing, after: Standing) -> None:
+        if (after.state, after.reason) != (before.state, before.reason):
+            get_logger().info(
+                "account_state",
+                upstream=scope.upstream,
+                account=scope.account,
+                chat_type=scope.chat_type,
+                model=scope.model,
+                state=after.state,
+                reason=after.reason,
+                until=after.until,
+            )
+        self._tell(scope)
+
+    # ------------------------------------------------------------------ out: written behind
+
+    async def _write_behind(self) -> None:
+        while True:
+            try:
+                async with asyncio.timeout(_COUNTS_SECONDS):
+                    await self._verdict_changed.wait()
+            except TimeoutError:
+                pass  # Nothing urgent: the counts are due.
+            self._verdict_changed.clear()
+            if not await self._flush():
+                await asyncio.sleep(_RETRY_SECONDS)
+                self._verdict_changed.set()
+
+    async def _flush(self) -> bool:
+        """Write what is unwritten; False when the store is away, which then keeps its place in line."""
+        while self._unwritten:
+            scope = next(iter(self._unwritten))
+            del self._unwritten[scope]
+            try:
+                await self._write(scope)
+            except StoreUnavailable as error:
+                self._unwritten[scope] = None
+                get_logger().warning("ledger_not_written", error=str(error))
+                return False
+        return True
+
+    async def _write(self, scope: Scope) -> None:
+        line = self._lines[scope]
+        async with self._sync:
+            while not await self._try_write(scope, line):
+                self._take_in(scope, await self._store.get(LEDGER, scope.key))
+
+    async def _try_write(self, scope: Scope, line: _Line) -> bool:
+        mine = line.standing
+        record = encode_line(scope, mine, version=line.version, now=self.clock())
+        try:
+            written = await self._store.put(LEDGER, record)
+        except Conflict:
+            return False
+        line.synced, line.version = mine, written.version
+        return True
+
+    # ------------------------------------------------------------------ in: what others wrote
+
+    async def _follow(self, table: str, hear: Callable[[str], Awaitable[None]]) -> None:
+        while True:
+            try:
+                async with aclosing(self._store.watch(table)) as keys:
+                    async for key in keys:
+                        await hear(key)
+            except StoreUnavailable as error:
+                get_logger().warning("ledger_not_followed", table=table, error=str(error))
+            await asyncio.sleep(_RETRY_SECONDS)
+
+    async def _hear_line(self, key: str) -> None:
+        """Re-read one record, or all of them when the hint is empty."""
+        if not key:
+            await self._load()
+            return
+        async with self._sync:
+            record = await self._store.get(LEDGER, key)
+            line = record and decode_line(record)
+            if line:
+                self._take_in(line[0], record)
+
+    async def _hear_overlay(self, _key: str) -> None:
+        await self._load_overlay()
+
+    async def _load(self) -> None:
+        async with self._sync:
+            for record in await self._store.scan(LEDGER):
+                line = decode_line(record)
+                if line is None:
+                    get_logger().warning("ledger_record_unreadable", key=record.key)
+                else:
+                    self._take_in(line[0], record)
+
+    async def _load_overlay(self) -> None:
+        disabled = frozenset(await read_disabled(self._store))
+        changed, self._disabled = self._disabled ^ disabled, disabled
+        for upstream, account in changed:
+            self._tell(Scope(upstream, account))
+
+    def _take_in(self, scope: Scope, record: Record | None) -> None:
+        """Join a stored record, None for none, with what is known here."""
+        line = self._line(scope)
+        decoded = record and decode_line(record)
+        line.version = 0 if record is None else record.version
+        if not decoded:
+            # Expired or unreadable: what is known here stands, and is written again with the next news.
+            line.synced = Standing()
+            return
+        before, stored = line.standing, decoded[1]
+        line.standing, line.synced = merge(stored, before, line.synced), stored
+        if line.standing != stored:
+            self._unwritten[scope] = None
+        if not line.standing.same_verdict(before):
+            self._announce(scope, before, line.standing)
+
+    def _tell(self, scope: Scope) -> None:
+        for heard in self._listeners:
+            heard(scope)

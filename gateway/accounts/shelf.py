@@ -1,0 +1,186 @@
+"""The accounts of one upstream for one kind of call, sorted so that choosing never searches.
+
+A `Gate` counts the calls under way in one respect and knows its standing. A `Seat` is an account on a
+shelf; it may be taken while all of its gates have room. Every operation is O(1), or O(log n) for a rest
+that begins or ends.
+"""
+
+import heapq
+import itertools
+from collections import OrderedDict
+from collections.abc import Set
+from typing import Final
+
+from gateway.accounts.account import Account
+from gateway.accounts.standing import FOREVER, Scope, Standing
+
+__all__ = ["Gate", "Name", "Seat", "Shelf", "ShelfKey"]
+
+Name = tuple[str, str]
+"""An account's upstream and id."""
+ShelfKey = tuple[str, str, str]
+"""Upstream, chat type and model; no model where none has limits of its own."""
+
+_NOT_FREE: Final = -1
+
+
+class Gate:
+    """What one standing lets through at once, over all seats that share it."""
+
+    __slots__ = ("_old", "cap", "in_flight", "scope", "seats", "standing")
+
+    def __init__(self, scope: Scope, standing: Standing, cap: int | None = None) -> None:
+        self.scope = scope
+        self.standing = standing
+        self.cap = cap
+        self.in_flight = 0
+        self.seats: list[Seat] = []
+        self._old = 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more call may pass, apart from a rest."""
+        if self.cap is not None and self.in_flight >= self.cap:
+            return False
+        ramp = self.standing.ramp
+        return not ramp or self.in_flight - self._old < ramp
+
+    def enter(self) -> None:
+        """Count a call in."""
+        self.in_flight += 1
+
+    def leave(self, begun: float) -> None:
+        """Count a call out that began at `begun`."""
+        self.in_flight -= 1
+        if begun < self.standing.until:
+            self._old -= 1
+        self._old = max(0, min(self._old, self.in_flight))
+
+    def judge(self, standing: Standing) -> None:
+        """Take a new standing over. The ramp after a rest does not count the calls from before it."""
+        if standing.until != self.standing.until:
+            self._old = self.in_flight if standing.until else 0
+        self.standing = standing
+
+
+class Seat:
+    """An account on one shelf. The first gate is the account as a whole."""
+
+    __slots__ = ("account", "gates", "level", "name", "scopes", "shelf", "used", "wakes")
+
+    def __init__(self, account: Account, gates: tuple[Gate, ...], shelf: "Shelf") -> None:
+        self.account = account
+        self.name: Name = (account.upstream, account.id)
+        self.gates = gates
+        self.scopes = tuple(gate.scope for gate in gates)
+        self.shelf = shelf
+        self.level = _NOT_FREE
+        self.used = 0
+        self.wakes = 0.0
+
+    @property
+    def standing(self) -> Standing:
+        """The one of its standings that rests for longest."""
+        return max((gate.standing for gate in self.gates), key=lambda standing: standing.until)
+
+    @property
+    def rests_until(self) -> float:
+        """When the seat may be used again, in unix seconds."""
+        return max(gate.standing.until for gate in self.gates)
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more call may begin, apart from a rest."""
+        return all(gate.has_room for gate in self.gates)
+
+
+class Shelf:
+    """Seats by what can be done with them: free ones by load, busy ones, resting ones by their return."""
+
+    def __init__(self, key: ShelfKey) -> None:
+        self.key = key
+        self.free = 0
+        self.busy: set[Seat] = set()
+        self.stopped: OrderedDict[Seat, None] = OrderedDict()
+        self._levels: list[OrderedDict[Seat, None]] = [OrderedDict()]
+        self._lowest = 0
+        self._returns: list[tuple[float, int, Seat]] = []
+        self._ticks = itertools.count()
+
+    @property
+    def available(self) -> int:
+        """How many seats do not rest."""
+        return self.free + len(self.busy)
+
+    def offers(self, exclude: Set[Name]) -> bool:
+        """Whether a seat outside `exclude` could serve now or later, without a rest before."""
+        if not exclude:
+            return self.available > 0
+        return self.first(exclude) is not None or any(seat.name not in exclude for seat in self.busy)
+
+    def place(self, seat: Seat, now: float) -> None:
+        """Put a seat where it belongs now, behind its equals."""
+        self.remove(seat)
+        until = seat.rests_until
+        if until > now:
+            self._lay_down(seat, until)
+        elif seat.has_room:
+            self._offer(seat, seat.gates[0].in_flight)
+        else:
+            self.busy.add(seat)
+
+    def remove(self, seat: Seat) -> None:
+        """Take a seat off the shelf, wherever it is."""
+        if seat.level >= 0:
+            del self._levels[seat.level][seat]
+            seat.level = _NOT_FREE
+            self.free -= 1
+        else:
+            self.busy.discard(seat)
+            self.stopped.pop(seat, None)
+            seat.wakes = 0.0
+
+    def wake(self, now: float) -> bool:
+        """Bring back the seats whose rest is over; True when there were any."""
+        returns = self._returns
+        woken = False
+        while returns and returns[0][0] <= now:
+            at, _, seat = heapq.heappop(returns)
+            if seat.wakes == at:
+                self.place(seat, now)
+                woken = True
+        return woken
+
+    def first(self, exclude: Set[Name]) -> Seat | None:
+        """Return the free seat with the least in flight that was used least recently."""
+        if not self.free:
+            return None
+        levels = self._levels
+        while not levels[self._lowest]:
+            self._lowest += 1
+        if not exclude:
+            return next(iter(levels[self._lowest]))
+        candidates = itertools.chain.from_iterable(itertools.islice(levels, self._lowest, None))
+        return next((seat for seat in candidates if seat.name not in exclude), None)
+
+    def next_return(self) -> Seat | None:
+        """Return the resting seat that comes back first, None when none will by itself."""
+        returns = self._returns
+        while returns and returns[0][2].wakes != returns[0][0]:
+            heapq.heappop(returns)
+        return returns[0][2] if returns else None
+
+    def _offer(self, seat: Seat, level: int) -> None:
+        while len(self._levels) <= level:
+            self._levels.append(OrderedDict())
+        self._levels[level][seat] = None
+        self._lowest = min(self._lowest, level)
+        seat.level = level
+        self.free += 1
+
+    def _lay_down(self, seat: Seat, until: float) -> None:
+        if until == FOREVER:
+            self.stopped[seat] = None
+        else:
+            seat.wakes = until
+            heapq.heappush(self._returns, (until, next(self._ticks), seat))
