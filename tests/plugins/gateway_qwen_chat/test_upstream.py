@@ -1,0 +1,255 @@
+"""The whole wire, against the sandbox on a real socket."""
+
+import asyncio
+import math
+from contextlib import aclosing
+
+import msgspec
+import pytest
+from gateway_qwen_chat import QwenChatUpstream
+
+from gateway.generation.errors import (
+    AccountRejected,
+    AnswerCut,
+    BurstLimited,
+    ChatBusy,
+    ContentRefused,
+    EmptyAnswer,
+    GatewayError,
+    InvalidAnswer,
+    NotFound,
+    RateLimited,
+    TaskIdMissing,
+    UpstreamUnavailable,
+    VerificationRequired,
+)
+from gateway.generation.events import Finish, Media, ReasoningDelta, TextDelta, Thread, ToolCallDelta, Usage
+from gateway.generation.requests import (
+    Continuation,
+    GenerationRequest,
+    MediaPart,
+    Message,
+    TextPart,
+    Thinking,
+    Tool,
+)
+from gateway.generation.results import GenerationResult, collect
+from gateway.generation.views import StoredFile
+from gateway.plugin_api import Account, Mode, Prepared
+
+pytestmark = pytest.mark.anyio
+
+REFUSALS = [
+    ("daily_limit", RateLimited),
+    ("daily_limit_429", RateLimited),
+    ("daily_limit_flat", RateLimited),
+    ("daily_limit_frame", RateLimited),
+    ("burst_limit", BurstLimited),
+    ("unauthorized", AccountRejected),
+    ("unauthorized_401", AccountRejected),
+    ("forbidden", AccountRejected),
+    ("server_error", UpstreamUnavailable),
+    ("gateway_timeout", UpstreamUnavailable),
+    ("captcha_json", VerificationRequired),
+    ("captcha_html", VerificationRequired),
+    ("data_inspection_failed", ContentRefused),
+    ("inspection_frame", ContentRefused),
+]
+
+
+def ask(text: str, chat_type: str = "t2t", **more: object) -> GenerationRequest:
+    message = Message("user", (TextPart(text),))
+    fields = {"model": "qwen3-max", "messages": (message,), **more}
+    return GenerationRequest(chat_type=chat_type, **fields)
+
+
+async def listen(upstream, request, account, thread=None) -> list:
+    async with aclosing(upstream.stream(request, account, thread)) as events:
+        return [event async for event in events]
+
+
+async def test_a_text_streams_after_its_thread_with_usage_and_a_finish(upstream, account):
+    events = await listen(upstream, ask("Tell me about rivers."), account)
+    assert isinstance(events[0], Thread)
+    assert events[0].parent == ""
+    assert events[1] == Thread(events[0].chat, events[1].parent)
+    assert events[1].parent
+    assert "".join(event.text for event in events if isinstance(event, TextDelta)).strip()
+    assert isinstance(events[-2], Usage)
+    assert events[-2].output_tokens > 0
+    assert events[-1] == Finish("stop")
+
+
+async def test_the_next_turn_goes_to_the_same_chat_and_carries_only_what_is_new(upstream, account, sandbox):
+    first = await listen(upstream, ask("My name is Ada.", continuation=Continuation()), account)
+    thread = [event for event in first if isinstance(event, Thread)][-1]
+    request = ask("What is my name?", continuation=Continuation())
+    second = await listen(upstream, request, account, thread)
+    assert [event.chat for event in second if isinstance(event, Thread)] == [thread.chat]
+    calls = await sandbox.journal("completions")
+    assert [call["body"]["parent_id"] for call in calls] == [None, thread.parent]
+    assert calls[1]["body"]["messages"][0]["content"] == "What is my name?"
+    assert len(await sandbox.journal("chats/new")) == 1
+
+
+async def test_reasoning_comes_as_reasoning(upstream, account):
+    events = await listen(upstream, ask("Why is the sky blue?", thinking=Thinking(enabled=True)), account)
+    assert any(isinstance(event, ReasoningDelta) for event in events)
+    kinds = [type(event) for event in events]
+    assert kinds.index(ReasoningDelta) < kinds.index(TextDelta)
+
+
+async def test_a_tool_call_is_parsed_out_of_the_answer(upstream, account):
+    tool = Tool(
+        "get_weather",
+        "The weather of a city",
+        {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    )
+    events = await listen(upstream, ask("What is the weather in Paris?", tools=(tool,)), account)
+    (call,) = [event for event in events if isinstance(event, ToolCallDelta)]
+    assert call.name == "get_weather"
+    assert msgspec.json.decode(call.arguments) == {"city": "Paris"}
+    assert events[-1] == Finish("tool_calls")
+    assert not [event for event in events if isinstance(event, TextDelta)]
+
+
+async def test_a_picture_is_one_private_url_with_its_size(upstream, account, sandbox):
+    events = await listen(upstream, ask("A lake at dawn", "t2i", size="16:9"), account)
+    (picture,) = [event for event in events if isinstance(event, Media)]
+    assert (picture.kind, picture.width, picture.height, picture.private) == ("image", 2688, 1536, True)
+    assert picture.media_type == "image/png"
+    assert (await sandbox.get(picture.url)).headers["content-type"] == "image/png"
+    assert events[-1] == Finish()
+
+
+@pytest.mark.parametrize(("kind", "expected"), REFUSALS)
+async def test_a_refusal_is_the_error_that_it_is(upstream, account, sandbox, kind, expected):
+    await sandbox.fault(kind, endpoint="completions")
+    with pytest.raises(expected) as caught:
+        await listen(upstream, ask("Hello"), account)
+    assert type(caught.value) is expected
+    assert caught.value.sent is (expected is UpstreamUnavailable)
+    if expected is RateLimited:
+        assert caught.value.retry_after == 4 * 3600
+
+
+@pytest.mark.parametrize(("kind", "expected"), [case for case in REFUSALS if "frame" not in case[0]])
+async def test_a_refusal_may_come_when_the_chat_is_made(upstream, account, sandbox, kind, expected):
+    await sandbox.fault(kind, endpoint="chats/new")
+    with pytest.raises(expected):
+        await listen(upstream, ask("Hello"), account)
+    assert not await sandbox.journal("completions")
+
+
+@pytest.mark.parametrize("kind", ["empty_body", "created_only"])
+async def test_an_answer_without_content_is_an_error(upstream, account, sandbox, kind):
+    await sandbox.fault(kind, endpoint="completions")
+    with pytest.raises(EmptyAnswer):
+        await listen(upstream, ask("Hello"), account)
+
+
+@pytest.mark.parametrize("kind", ["internal_error", "error_frame", "error_text_frame"])
+async def test_an_internal_error_is_tried_once_more(upstream, account, sandbox, kind):
+    await sandbox.fault(kind, endpoint="completions")
+    assert (await listen(upstream, ask("Hello"), account))[-1] == Finish()
+    await sandbox.fault(kind, endpoint="completions", times=2)
+    with pytest.raises(UpstreamUnavailable):
+        await listen(upstream, ask("Hello"), account)
+
+
+async def test_a_busy_chat_is_waited_for_a_few_times(upstream, account, sandbox):
+    await sandbox.fault("chat_in_progress", endpoint="completions", times=2)
+    assert (await listen(upstream, ask("Hello"), account))[-1] == Finish()
+    await sandbox.fault("chat_in_progress", endpoint="completions", times=3)
+    with pytest.raises(ChatBusy):
+        await listen(upstream, ask("Hello"), account)
+
+
+async def test_a_retry_repeats_the_same_message(upstream, account, sandbox):
+    await sandbox.fault("internal_error", endpoint="completions")
+    system = Message("system", (TextPart("Be brief."),))
+    await listen(upstream, ask("Hello", messages=(system, Message("user", (TextPart("Hi"),)))), account)
+    first, second = [call["body"] for call in await sandbox.journal("completions")]
+    assert first["messages"][0]["content"] == second["messages"][0]["content"]
+    assert first["chat_id"] == second["chat_id"]
+
+
+@pytest.mark.parametrize("kind", ["cut", "cut_in_character"])
+async def test_a_cut_is_never_a_finish(upstream, account, sandbox, kind):
+    await sandbox.fault(kind, endpoint="completions", after=900)
+    events = []
+    with pytest.raises((AnswerCut, InvalidAnswer)):
+        async for event in upstream.stream(ask("Tell me about rivers."), account, None):
+            events.append(event)
+    assert not any(isinstance(event, Finish) for event in events)
+
+
+@pytest.mark.parametrize("kind", ["malformed_frame", "done_frame", "wrong_content_type", "slow"])
+async def test_odd_but_whole_answers_are_answers(upstream, account, sandbox, kind):
+    await sandbox.fault(kind, endpoint="completions", after=3)
+    assert (await listen(upstream, ask("Tell me about rivers."), account))[-1] == Finish()
+
+
+async def test_somebody_elses_chat_is_not_found(upstream, account, other_account, sandbox):
+    events = await listen(upstream, ask("Hello"), account)
+    with pytest.raises(NotFound):
+        await listen(upstream, ask("Hello again"), other_account, events[1])
+
+
+async def test_a_lost_turn_is_gone_on_without(upstream, account, sandbox, caplog):
+    events = await listen(upstream, ask("Hello"), account)
+    lost = Thread(events[0].chat, "no-such-turn")
+    assert (await listen(upstream, ask("And now?"), account, lost))[-1] == Finish()
+    assert "lost" in caplog.text
+    assert [call["body"]["parent_id"] for call in await sandbox.journal("completions")][1:] == [
+        "no-such-turn",
+        None,
+    ]
+
+
+async def test_a_lost_picture_is_found_in_its_chat(upstream, account, sandbox):
+    await sandbox.fault("cut", endpoint="completions", chat_type="t2i", after=250)
+    events = await listen(upstream, ask("A lake at dawn", "t2i"), account)
+    (picture,) = [event for event in events if isinstance(event, Media)]
+    assert (await sandbox.get(picture.url)).status_code == 200
+    assert events[-1] == Finish()
+
+
+async def test_a_chat_is_deleted_after_a_one_off_call_if_so_set(make_upstream, account, sandbox):
+    upstream = make_upstream(sandbox.url, delete_chats=True)
+    await listen(upstream, ask("Hello"), account)
+    kept = await listen(upstream, ask("Hello", continuation=Continuation()), account)
+    await upstream.aclose()
+    gone = [entry for entry in await sandbox.journal() if entry["method"] == "DELETE"]
+    assert len(gone) == 1
+    assert kept[0].chat not in gone[0]["path"]
+
+
+async def test_a_client_that_leaves_frees_the_connection(upstream, account, sandbox, transport):
+    await sandbox.fault("stall", endpoint="completions", after=2)
+    events = upstream.stream(ask("Tell me about rivers."), account, None)
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, TextDelta):
+                break
+    assert transport.open_connections == transport.idle_connections
+
+
+async def test_models_are_read_from_the_list(upstream, account):
+    models = {model.id: model for model in await upstream.models(account)}
+    assert models["qwen3-vl-plus"].vision
+    assert "t2v" in models["qwen3-vl-plus"].chat_types
+    assert models["qwen3-vl-plus"].context_length > 0
+
+
+async def test_models_fall_back_to_the_configured_list(make_upstream, account, sandbox):
+    upstream = make_upstream(sandbox.url, fallback_models=("qwen-max-latest",))
+    await sandbox.fault("captcha_html", endpoint="models")
+    assert [model.id for model in await upstream.models(account)] == ["qwen-max-latest"]
+
+
+async def test_no_cookie_of_one_account_reaches_another(upstream, account, other_account, sandbox):
+    for who in (account, other_account, account):
+        await listen(upstream, ask("Hello"), who)
+    for entry in await sandbox.journal():
+        assert "cookie" not in entry["headers"], entry
