@@ -95,6 +95,8 @@ class Ledger:
                 self._follow(OVERLAY, self._hear_overlay),
             )
         ]
+        for task in tasks:
+            task.add_done_callback(_report_crash)
         try:
             yield
         finally:
@@ -226,3 +228,8 @@ class Ledger:
     def _tell(self, scope: Scope) -> None:
         for heard in self._listeners:
             heard(scope)
+
+
+def _report_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        get_logger().error("ledger_stopped", exc_info=error)

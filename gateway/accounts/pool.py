@@ -1,7 +1,7 @@
 """Who serves a request: the pool lends accounts, lets callers wait in turn, and learns from each call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Hashable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -12,13 +12,16 @@ from gateway.accounts.ledger import Ledger
 from gateway.accounts.places import Places
 from gateway.accounts.refusals import all_tried, limited, no_account, too_busy, unusable
 from gateway.accounts.roster import Roster
-from gateway.accounts.shelf import Name, Seat
+from gateway.accounts.shelf import Name, Seat, Shelf
 from gateway.accounts.standing import FOREVER, Scope, State
 from gateway.accounts.waiting import WaitingRoom
 from gateway.generation.errors import AccountError, AccountRejected, GatewayError, VerificationRequired
 from gateway.state.store import LeaseStore, Slot
 
 __all__ = ["AccountLease", "AccountPool", "AccountStatus", "Wants"]
+
+_Line = Shelf | Name
+"""What callers wait for: any account of a shelf, or one account."""
 
 _LOOK_SECONDS: Final = 0.25
 """How often waiting callers look for accounts whose rest is over."""
@@ -99,7 +102,7 @@ class AccountPool:
         self._roster = Roster(accounts, ledger)
         self._places = Places(leases)
         self._chats: set[Name] = set()
-        self._room = WaitingRoom[Wants, AccountLease](self._take, AccountLease.settle_cancelled)
+        self._room = WaitingRoom[_Line, Wants, AccountLease](self._take, AccountLease.settle_cancelled)
         self._look: asyncio.TimerHandle | None = None
         ledger.listen(self._hear)
 
@@ -117,6 +120,8 @@ class AccountPool:
             NoUsableAccount: every account needs its operator. Raised at once.
             Overloaded: all stayed busy, the provider keeps failing, or every account was tried.
         """
+        if self._room:
+            self._serve(self._lines(wants))
         lease = self._take(wants)
         if lease is not None and not _slots(lease):
             return lease
@@ -125,7 +130,8 @@ class AccountPool:
     def replace(self, accounts: Sequence[Account]) -> None:
         """Take a new list of accounts over: added, removed, changed. A new token has a clean standing."""
         self._roster.replace(accounts)
-        self._look_around()
+        for line in self._room.lines():
+            self._room.dismiss(line)
 
     def status(self) -> Sequence[AccountStatus]:
         """Return what is known of every account, as a whole and for each chat type that was asked for."""
@@ -152,7 +158,8 @@ class AccountPool:
         if lease.wants.chat:
             self._chats.discard(_chat(lease.seat, lease.wants))
         self._roster.give_back(lease.seat, lease.begun, self._ledger.clock())
-        self._serve(lease.seat)
+        if self._room:
+            self._serve([lease.seat.name, *(seat.shelf for seat in lease.seat.gates[0].seats)])
 
     # ------------------------------------------------------------------ lending
 
@@ -221,11 +228,7 @@ class AccountPool:
         if wants.bound is not None:
             return self._bound_refusal(wants, wants.bound)
         now = self._ledger.clock()
-        shelves = [
-            self._roster.shelf(upstream, wants.chat_type, wants.model)
-            for tier in wants.tiers
-            for upstream in tier
-        ]
+        shelves = self._shelves(wants)
         if any(shelf.offers(wants.exclude) for shelf in shelves):
             return None
         returns = [seat for shelf in shelves if (seat := shelf.next_return()) is not None]
@@ -250,24 +253,24 @@ class AccountPool:
 
     # ------------------------------------------------------------------ waiting
 
-    def _lines(self, wants: Wants) -> Sequence[Hashable]:
-        """Return the lines to stand in: the account's own, or those of its shelves."""
-        if wants.bound is not None:
-            return (wants.bound,)
+    def _shelves(self, wants: Wants) -> list[Shelf]:
         return [
-            self._roster.shelf(upstream, wants.chat_type, wants.model).key
+            self._roster.shelf(upstream, wants.chat_type, wants.model)
             for tier in wants.tiers
             for upstream in tier
         ]
 
-    def _serve(self, seat: Seat) -> None:
-        """Let those in line have what has become free with this seat's account."""
-        if not self._room:
-            return
-        while seat.gates[0].has_room and self._room.serve_one(seat.name):
-            pass
-        for other in seat.gates[0].seats:
-            while other.shelf.free and self._room.serve_one(other.shelf.key):
+    def _lines(self, wants: Wants) -> Sequence[_Line]:
+        """Return the lines to stand in: the account's own, or those of the shelves."""
+        return self._shelves(wants) if wants.bound is None else [wants.bound]
+
+    def _serve(self, lines: Iterable[_Line]) -> None:
+        """Give those in line what is free."""
+        now = self._ledger.clock()
+        for line in lines:
+            if isinstance(line, Shelf):
+                line.wake(now)
+            while (not isinstance(line, Shelf) or line.free) and self._room.serve_one(line):
                 pass
 
     def _hear(self, scope: Scope) -> None:
@@ -278,22 +281,17 @@ class AccountPool:
         self._room.dismiss((scope.upstream, scope.account))
         for seat in gate.seats:
             if not seat.shelf.available:
-                self._room.dismiss(seat.shelf.key)
-        if gate.seats:
-            self._serve(gate.seats[0])
+                self._room.dismiss(seat.shelf)
+        self._serve([seat.shelf for seat in gate.seats])
 
     def _keep_looking(self) -> None:
+        """Look now and then for accounts whose rest is over, as long as anybody waits."""
         if self._look is None:
             self._look = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_around)
 
     def _look_around(self) -> None:
-        """Serve those whose account has come back, as long as anybody waits."""
-        if self._look is not None:
-            self._look.cancel()
-            self._look = None
-        for line in self._room.lines():
-            while self._room.serve_one(line):
-                pass
+        self._look = None
+        self._serve(self._room.lines())
         if self._room:
             self._keep_looking()
 

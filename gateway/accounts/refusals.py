@@ -1,5 +1,6 @@
 """What a caller is told who gets no account, and when to come back."""
 
+import math
 from typing import Final
 
 from gateway.accounts.shelf import Seat
@@ -21,11 +22,12 @@ def limited(chat_type: str, seat: Seat, now: float, *, bound: bool) -> GatewayEr
     seconds = max(seat.rests_until - now, _LEAST_SECONDS)
     if seat.standing.reason == "provider_faults":
         return Overloaded(
-            f"The provider failed several times in a row; try again in {seconds:.0f} s.", retry_after=seconds
+            f"The provider failed several times in a row; try again in {math.ceil(seconds)} s.",
+            retry_after=seconds,
         )
     who = "The account that this belongs to is" if bound else "All accounts are"
     return AllAccountsLimited(
-        f"{who} limited for {chat_type}; try again in {seconds:.0f} s.", retry_after=seconds
+        f"{who} limited for {chat_type}; try again in {math.ceil(seconds)} s.", retry_after=seconds
     )
 
 

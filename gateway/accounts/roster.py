@@ -78,7 +78,7 @@ class Roster:
     def take(self, seat: Seat, now: float) -> None:
         """Count a call in."""
         for gate in seat.gates:
-            gate.enter()
+            gate.in_flight += 1
         seat.used = next(self._uses)
         self._place(seat.gates[0], now)
 
@@ -123,9 +123,8 @@ class Roster:
     def _change(self, entry: Entry, account: Account) -> None:
         self._clear_seats(entry)
         entry.account = account
-        entry.gate.cap = account.concurrency
-        entry.gate.scope = _account_scope(account)
-        entry.gate.judge(self._ledger.standing(entry.gate.scope))
+        scope = _account_scope(account)
+        entry.gate.assign(scope, self._ledger.standing(scope), account.concurrency)
         self._offer(entry)
 
     def _offer(self, entry: Entry) -> None:
