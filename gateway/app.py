@@ -1,0 +1,274 @@
+"""Puts the house together: the only file that knows every part."""
+
+import asyncio
+from collections.abc import AsyncIterator, Coroutine, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.types import ASGIApp
+
+from gateway import __version__
+from gateway.accounts.account import Account
+from gateway.accounts.ledger import Ledger
+from gateway.accounts.pool import AccountPool
+from gateway.config import AccountSettings, ConfigError, Settings, UpstreamSettings
+from gateway.dialects.base import Dialect, Purpose
+from gateway.dispatch.attachments import Attachments
+from gateway.dispatch.catalogue import Catalogue
+from gateway.dispatch.conversations import Conversations
+from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.routing import Routing
+from gateway.dispatch.run import Lending
+from gateway.media.archive import Archive, open_objects
+from gateway.media.fetch import Fetcher
+from gateway.media.files import FileShelf
+from gateway.plugin_api.protocols import TaskUpstream, Upstream, UpstreamContext
+from gateway.plugin_api.registry import GENERATORS, Registry
+from gateway.state.open import open_store
+from gateway.state.store import StateStore
+from gateway.tasks.engine import TaskEngine
+from gateway.tasks.poller import Poller
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.redaction import Secret
+from gateway.transport import Deadlines, Transport
+from gateway.web.access_log import AccessLog
+from gateway.web.auth import KeyRing
+from gateway.web.errors import ErrorPages
+from gateway.web.exchange import Handler
+from gateway.web.generate import Generate, OpenStreams
+from gateway.web.lean import LeanLimits
+from gateway.web.objects import ChatObjects, FileObjects, ModelObjects, TaskObjects
+from gateway.web.operations import Operations, Readiness, media_route
+from gateway.web.routes import lean_routes
+
+__all__ = ["Gateway", "open_gateway"]
+
+_MB = 2**20
+_SANDBOX = UpstreamSettings(
+    kind="sandbox", accounts=(AccountSettings(id="sandbox", secret=Secret("sandbox-token")),)
+)
+
+
+class Gateway(msgspec.Struct, frozen=True):
+    """A running gateway: the ASGI application and what a server needs to shut it down well."""
+
+    app: ASGIApp
+    readiness: Readiness
+    streams: OpenStreams
+    sandbox: bool
+
+
+class _Providers(msgspec.Struct, frozen=True):
+    """The upstreams by name, and the accounts of each."""
+
+    upstreams: Mapping[str, Upstream]
+    accounts: Mapping[str, Sequence[Account]]
+
+    def find_task_upstream(self, upstream: str, account: str) -> tuple[TaskUpstream, Account] | None:
+        """Return the parts that a task's record names, None when they are not configured any more."""
+        found = self.upstreams.get(upstream)
+        known = next((one for one in self.accounts.get(upstream, ()) if one.id == account), None)
+        return (found, known) if known is not None and isinstance(found, TaskUpstream) else None
+
+
+@asynccontextmanager
+async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
+    """Open everything, in order, and close it in reverse.
+
+    Raises:
+        ConfigError: the configuration cannot be used.
+        PluginError: a plugin is broken.
+        StoreUnavailable: the state cannot be opened.
+    """
+    sandbox = not settings.upstreams
+    if sandbox:
+        settings = msgspec.structs.replace(settings, upstreams={"sandbox": _SANDBOX})
+    async with AsyncExitStack() as stack:
+        metrics = Metrics()
+        metrics.build.labels(__version__).set(1)
+        metrics.sandbox.set(sandbox)
+        registry = Registry(settings.plugins.load)
+        store, leases = await _open_state(stack, settings)
+        transport = Transport(deadlines=_deadlines(settings))
+        stack.push_async_callback(transport.aclose)
+        providers = await _open_providers(stack, settings, registry, transport)
+        ledger = Ledger(store)
+        await stack.enter_async_context(ledger.running())
+        pool = AccountPool(
+            [one for accounts in providers.accounts.values() for one in accounts], ledger, leases
+        )
+        await stack.enter_async_context(pool.running())
+        archive = _open_archive(stack, settings, transport)
+        yield await _furnish(stack, settings, sandbox, metrics, registry, store, providers, pool, archive)
+
+
+async def _furnish(
+    stack: AsyncExitStack,
+    settings: Settings,
+    sandbox: bool,
+    metrics: Metrics,
+    registry: Registry,
+    store: StateStore,
+    providers: _Providers,
+    pool: AccountPool,
+    archive: Archive,
+) -> Gateway:
+    """Build the upper floors on what is open, and start what runs beside requests."""
+    shelf = FileShelf(store, archive)
+    conversations = Conversations(store)
+    catalogue = Catalogue(
+        providers.upstreams,
+        providers.accounts,
+        default=settings.models.default,
+        aliases=settings.models.aliases,
+    )
+    find = providers.find_task_upstream
+    tasks = TaskEngine(store, settings.tasks, metrics, find)
+    poller = Poller(tasks, store, archive, settings.tasks, metrics, find)
+    lending = Lending(
+        pool,
+        Routing(providers.upstreams, settings.routes),
+        Attachments(shelf, store),
+        tasks,
+        metrics,
+        settings.deadlines.queue,
+    )
+    generators = {name: registry.generator(name) for name in registry.names(GENERATORS)}
+    dispatcher = Dispatcher(
+        generators, lending, catalogue, conversations, archive, total_seconds=settings.deadlines.total
+    )
+    stack.push_async_callback(poller.aclose)
+    stack.push_async_callback(tasks.drain)
+    for work in (catalogue.refresh_forever(), tasks.watch(), poller.run()):
+        _run_beside(stack, work)
+    keys = KeyRing(settings.auth)
+    streams = OpenStreams()
+    handlers: dict[Purpose, Handler] = {
+        Purpose.GENERATE: Generate(
+            dispatcher, tasks, archive, streams, drain=settings.server.on_disconnect == "drain"
+        ),
+        **TaskObjects(tasks, archive).handlers(),
+        **ModelObjects(catalogue).handlers(),
+        **FileObjects(shelf, settings.files.max_mb * _MB).handlers(),
+        **ChatObjects(conversations).handlers(),
+    }
+    readiness = Readiness(store)
+    operations = Operations(
+        readiness=readiness,
+        metrics=metrics,
+        keys=keys,
+        pool=pool,
+        plugins=registry.plugins(),
+        upstreams=tuple(providers.upstreams),
+        chat_types=tuple(generators),
+        sandbox=sandbox,
+    )
+    app = _web(settings, registry.dialects(), handlers, keys, operations, archive)
+    return Gateway(AccessLog(app, metrics), readiness, streams, sandbox)
+
+
+async def _open_state(stack: AsyncExitStack, settings: Settings) -> Any:
+    try:
+        store, leases = await open_store(settings.state.url)
+    except ValueError as error:
+        raise ConfigError(str(error)) from error
+    stack.push_async_callback(store.aclose)
+    return store, leases
+
+
+def _deadlines(settings: Settings) -> Deadlines:
+    given = settings.deadlines
+    return Deadlines(
+        connect=given.connect,
+        first_byte=given.first_event,
+        between_bytes=given.between_events,
+        total=given.total,
+    )
+
+
+async def _open_providers(
+    stack: AsyncExitStack, settings: Settings, registry: Registry, transport: Transport
+) -> _Providers:
+    upstreams: dict[str, Upstream] = {}
+    accounts: dict[str, list[Account]] = {}
+    for name, table in settings.upstreams.items():
+        context = UpstreamContext(name=name, transport=transport, data_dir=_data_dir(settings))
+        upstreams[name] = await registry.create_upstream(table, context)
+        stack.push_async_callback(upstreams[name].aclose)
+        accounts[name] = [_account(name, one) for one in table.accounts] or [
+            Account(upstream=name, id="default")
+        ]
+    return _Providers(upstreams, accounts)
+
+
+def _account(upstream: str, given: Any) -> Account:
+    return Account(
+        upstream=upstream,
+        id=given.id,
+        secret=given.secret,
+        concurrency=given.concurrency,
+        chat_types=given.chat_types,
+        options=given.options,
+    )
+
+
+def _data_dir(settings: Settings) -> Path:
+    """Return the folder of the state file: what an upstream keeps lies beside it."""
+    path = settings.state.url.removeprefix("sqlite:///")
+    return Path(path).resolve().parent if path != settings.state.url else Path.cwd()
+
+
+def _open_archive(stack: AsyncExitStack, settings: Settings, local: Transport) -> Archive:
+    public = Transport()
+    stack.push_async_callback(public.aclose)
+    fetcher = Fetcher(public, local, settings.media.allowed_hosts, settings.media.max_mb * _MB)
+    try:
+        objects = open_objects(settings.media.store)
+    except (ValueError, OSError) as error:
+        raise ConfigError(f"media.store: {error}") from error
+    return Archive(objects, fetcher, keep_all=settings.media.keep == "all")
+
+
+def _run_beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    """Run something beside the requests until the gateway closes."""
+    task = asyncio.get_running_loop().create_task(work)
+
+    async def stop() -> None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+    stack.push_async_callback(stop)
+
+
+def _web(
+    settings: Settings,
+    dialects: Sequence[Dialect],
+    handlers: Mapping[Purpose, Handler],
+    keys: KeyRing,
+    operations: Operations,
+    archive: Archive,
+) -> ASGIApp:
+    limits = LeanLimits(
+        settings.server.max_body_mb * _MB,
+        (settings.files.max_mb + 1) * _MB,
+        settings.server.public_url.rstrip("/"),
+    )
+    faces = {dialect.name: dialect for dialect in dialects}
+    native = faces.get("native", dialects[0])
+    pages = ErrorPages({"/v1": faces.get("openai_chat", native), "/api": native}, native)
+    cors = settings.server.cors_origins
+    return Litestar(
+        route_handlers=[
+            *lean_routes(dialects, handlers, keys, limits),
+            *operations.routes(),
+            media_route(archive, native),
+        ],
+        exception_handlers={Exception: pages, 500: pages, 404: pages, 405: pages},
+        cors_config=CORSConfig(allow_origins=list(cors)) if cors else None,
+        openapi_config=None,
+        logging_config=None,
+    )

@@ -1,0 +1,111 @@
+"""Which models there are, and which upstream has them."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from gateway.accounts.account import Account
+from gateway.generation.errors import GatewayError, InvalidRequest, ModelNotFound
+from gateway.generation.views import Model
+from gateway.plugin_api.protocols import Upstream
+from gateway.telemetry.logging import get_logger
+
+__all__ = ["Catalogue"]
+
+_REFRESH_SECONDS = 600.0
+_RETRY_SECONDS = 15.0
+_FIRST_ANSWER_SECONDS = 5.0
+
+
+class Catalogue:
+    """The models of every upstream, asked for in the background and kept.
+
+    An upstream whose list was never had is given the benefit of the doubt: its provider will say
+    that it does not know a model.
+    """
+
+    def __init__(
+        self,
+        upstreams: Mapping[str, Upstream],
+        accounts: Mapping[str, Sequence[Account]],
+        *,
+        default: str,
+        aliases: Mapping[str, str],
+    ) -> None:
+        self._upstreams = upstreams
+        self._accounts = accounts
+        self._default = default
+        self._aliases = aliases
+        self._models: dict[str, dict[str, Model]] = {}
+        self._asked = asyncio.Event()
+
+    async def refresh_forever(self) -> None:
+        """Keep the lists fresh; one upstream's failure leaves its last list in place."""
+        while True:
+            complete = await self.refresh()
+            await asyncio.sleep(_REFRESH_SECONDS if complete else _RETRY_SECONDS)
+
+    async def refresh(self) -> bool:
+        """Ask every upstream once; return whether all have answered."""
+        answers = await asyncio.gather(*(self._ask(name) for name in self._upstreams))
+        self._asked.set()
+        return all(answers)
+
+    def resolve(self, name: str) -> str:
+        """Return the model id behind a name or an alias; "" is the default."""
+        wanted = name or self._default
+        return self._aliases.get(wanted, wanted)
+
+    async def serving(self, model: str, chat_type: str) -> frozenset[str]:
+        """Return the upstreams that may serve a model for a chat type.
+
+        Raises:
+            ModelNotFound: nobody has the model.
+            InvalidRequest: it exists, but is not made for this chat type.
+        """
+        if not self._asked.is_set():
+            await self._wait_for_lists()
+        having = {name: models[model] for name, models in self._models.items() if model in models}
+        unknown = self._upstreams.keys() - self._models.keys()
+        serving = {name for name, found in having.items() if chat_type in found.chat_types}
+        if not having and not unknown:
+            raise ModelNotFound(f"The model `{model}` does not exist here.", param="model")
+        if not serving and not unknown:
+            raise InvalidRequest(f"the model {model} does not serve chatType {chat_type}", param="model")
+        return frozenset(serving | unknown)
+
+    def models(self) -> tuple[Model, ...]:
+        """Return every model once, the first upstream's word winning, then the aliases."""
+        found: dict[str, Model] = {}
+        for models in self._models.values():
+            for model in models.values():
+                found.setdefault(model.id, model)
+        return tuple(found.values())
+
+    def get(self, name: str) -> Model:
+        """Return one model by its id or an alias."""
+        wanted = self.resolve(name)
+        model = next((model for model in self.models() if model.id == wanted), None)
+        if model is None:
+            raise ModelNotFound(f"The model `{name}` does not exist here.", param="model")
+        return model
+
+    async def _wait_for_lists(self) -> None:
+        try:
+            await asyncio.wait_for(self._asked.wait(), _FIRST_ANSWER_SECONDS)
+        except TimeoutError:
+            self._asked.set()
+
+    async def _ask(self, name: str) -> bool:
+        for account in self._accounts[name][:3]:
+            try:
+                models = await self._upstreams[name].models(account)
+            except GatewayError as error:
+                get_logger().warning(
+                    "models_unavailable", upstream=name, account=account.id, error=error.message
+                )
+                continue
+            self._models[name] = {model.id: msgspec.structs.replace(model, upstream=name) for model in models}
+            return True
+        return False

@@ -1,0 +1,183 @@
+"""What one generation may ask for: an account to call with, a task to follow."""
+
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from types import TracebackType
+from typing import Self
+
+import msgspec
+
+from gateway.accounts.account import Account
+from gateway.accounts.pool import AccountLease, AccountPool, Wants
+from gateway.dispatch.attachments import Attachments, has_attachments
+from gateway.dispatch.conversations import Conversation
+from gateway.dispatch.routing import Routing
+from gateway.generation.errors import GatewayError
+from gateway.generation.events import AnyEvent, TaskAccepted, Thread
+from gateway.generation.requests import Caller, GenerationRequest
+from gateway.plugin_api.protocols import Mode, TaskUpstream, Upstream
+from gateway.tasks.engine import TaskEngine
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.observation import Observation
+
+__all__ = ["Borrowed", "DispatchRun", "Lending"]
+
+
+class Lending(msgspec.Struct, frozen=True):
+    """What a run lends from; one for the whole process. `queue_seconds` bounds the wait for an account."""
+
+    pool: AccountPool
+    routing: Routing
+    attachments: Attachments
+    tasks: TaskEngine
+    metrics: Metrics
+    queue_seconds: float
+
+
+class DispatchRun:
+    """The gateway's side of `Run`: one per request, over all its attempts."""
+
+    def __init__(
+        self,
+        lending: Lending,
+        caller: Caller,
+        observed: Observation,
+        *,
+        conversation: Conversation | None,
+        serving: frozenset[str],
+        deadline: float,
+    ) -> None:
+        self.request_id = caller.request_id
+        self.deadline = deadline
+        self.conversation = conversation
+        self.caller = caller
+        self.ignored: tuple[str, ...] = ()
+        self.lending = lending
+        self._observed = observed
+        self._serving = serving
+        self._tried: set[tuple[str, str]] = set()
+
+    def mode(self, request: GenerationRequest) -> Mode:
+        """Return how the preferred upstream with an untried usable account serves the request."""
+        upstreams = self.lending.routing.upstreams
+        names = [name for tier in self.lending.routing.tiers(request, self._serving) for name in tier]
+        usable = (name for name in names if self._usable(name, request.chat_type))
+        return upstreams[next(usable, names[0])].mode(request) or Mode.STREAM
+
+    def lease(self, request: GenerationRequest) -> "Borrowed":
+        """Borrow an account of a stream-mode upstream."""
+        return Borrowed(self, request, Mode.STREAM)
+
+    async def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
+        """Submit the request as a durable task and yield what becomes of it."""
+        tasks = self.lending.tasks
+        async with Borrowed(self, request, Mode.TASK) as lease:
+            assert isinstance(lease.upstream, TaskUpstream)
+            attached = await lease.attached(request)
+            chat_id = self.conversation.id if self.conversation else ""
+            task = await tasks.submit(
+                attached, self.caller, lease.upstream, lease.account, thread=lease.thread, chat_id=chat_id
+            )
+        if task.thread is not None:
+            yield task.thread
+        yield TaskAccepted(task.id)
+        async with aclosing(tasks.follow(task.id)) as events:
+            async for event in events:
+                yield event
+
+    def wants(self, request: GenerationRequest, mode: Mode) -> Wants:
+        """Say which accounts will do for the next attempt."""
+        conversation = self.conversation
+        thread = conversation.thread if conversation else None
+        return Wants(
+            chat_type=request.chat_type,
+            model=request.model,
+            tiers=self.lending.routing.tiers(request, self._serving, mode),
+            bound=conversation.bound if conversation else None,
+            exclude=frozenset(self._tried),
+            chat=thread.chat if thread else "",
+        )
+
+    def note_borrowed(self, upstream: Upstream, account: Account, request: GenerationRequest) -> None:
+        """Remember who was asked."""
+        self._tried.add((account.upstream, account.id))
+        self.ignored = tuple(upstream.ignored(request))
+        self._observed.upstream = account.upstream
+        self._observed.account = account.id
+        self._observed.attempts += 1
+
+    def note_returned(self, account: Account, chat_type: str, outcome: str, seconds: float) -> None:
+        """Count a finished attempt."""
+        self._observed.upstream_seconds += seconds
+        metrics = self.lending.metrics
+        metrics.count(metrics.attempts, f"{account.upstream}/{account.id}", chat_type, outcome)
+        metrics.observe(metrics.attempt_seconds, seconds, account.upstream, chat_type, outcome)
+
+    def keep_thread(self, thread: Thread) -> None:
+        """Bind the conversation to the account that was asked last."""
+        if self.conversation is not None:
+            observed = self._observed
+            self.conversation = self.conversation.on(observed.upstream, observed.account, thread)
+
+    def _usable(self, name: str, chat_type: str) -> bool:
+        return self.lending.pool.available(name, chat_type) > 0
+
+
+class Borrowed:
+    """A borrowed account; leaving the context gives it back and teaches the ledger."""
+
+    __slots__ = ("_lease", "_mode", "_request", "_run", "_started", "account", "thread", "upstream")
+
+    upstream: Upstream
+    account: Account
+    thread: Thread | None
+    _lease: AccountLease
+
+    def __init__(self, run: DispatchRun, request: GenerationRequest, mode: Mode) -> None:
+        self._run = run
+        self._request = request
+        self._mode = mode
+        self._started = 0.0
+
+    async def __aenter__(self) -> Self:
+        run, lending = self._run, self._run.lending
+        self._lease = await lending.pool.acquire(
+            run.wants(self._request, self._mode), wait=lending.queue_seconds
+        )
+        self._started = time.monotonic()
+        self.account = self._lease.account
+        self.upstream = lending.routing.upstreams[self.account.upstream]
+        self.thread = run.conversation.thread if run.conversation else None
+        run.note_borrowed(self.upstream, self.account, self._request)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None or isinstance(error, GatewayError):
+            self._lease.settle(error)
+        else:
+            self._lease.settle_cancelled()
+        outcome = error.outcome if isinstance(error, GatewayError) else "ok" if error is None else "cancelled"
+        seconds = time.monotonic() - self._started
+        self._run.note_returned(self.account, self._request.chat_type, outcome, seconds)
+
+    def stream(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
+        """Call the upstream with this account and thread, attachments uploaded first."""
+        if has_attachments(request):
+            return self._stream_attached(request)
+        return self.upstream.stream(request, self.account, self.thread)
+
+    async def attached(self, request: GenerationRequest) -> GenerationRequest:
+        """Return the request with its files where this account's provider can use them."""
+        if not has_attachments(request):
+            return request
+        owner = self._run.caller.owner
+        return await self._run.lending.attachments.attach(request, owner, self.upstream, self.account)
+
+    async def _stream_attached(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
+        attached = await self.attached(request)
+        async with aclosing(self.upstream.stream(attached, self.account, self.thread)) as events:
+            async for event in events:
+                yield event

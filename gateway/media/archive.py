@@ -1,0 +1,163 @@
+"""The media store: bytes kept as objects in a folder or a bucket, handed out by random names."""
+
+import mimetypes
+import re
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import obstore
+from obstore.exceptions import BaseError
+from obstore.store import LocalStore, ObjectStore, from_url
+
+from gateway.generation.errors import InvalidAnswer, NotFound, StorageUnavailable
+from gateway.generation.events import Media
+from gateway.media.blob import Blob, ByteRange
+from gateway.media.fetch import Fetcher
+
+__all__ = ["MEDIA_PATH", "Archive", "open_objects"]
+
+MEDIA_PATH = "/media/"
+_NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,5}")
+_EXTENSIONS = {
+    "image/png": ".png",
+    "image/jpeg": ".jpg",
+    "image/webp": ".webp",
+    "video/mp4": ".mp4",
+    "audio/wav": ".wav",
+    "audio/mpeg": ".mp3",
+}
+_DEFAULT_TYPES = {"image": "image/png", "video": "video/mp4", "audio": "audio/wav"}
+_TYPES = {extension: media_type for media_type, extension in _EXTENSIONS.items()}
+
+
+def open_objects(url: str) -> ObjectStore:
+    """Open `file://./folder` or `s3://bucket/prefix` (credentials from the environment)."""
+    if url.startswith("file://"):
+        folder = Path(url.removeprefix("file://")).resolve()
+        return LocalStore(folder, mkdir=True, automatic_cleanup=False)
+    return from_url(url)
+
+
+class Archive:
+    """Keeps generated media and clients' uploads.
+
+    Args:
+        objects: where the bytes go.
+        fetcher: reads what is kept elsewhere.
+        keep_all: archive every medium, not only what has no public URL.
+    """
+
+    def __init__(self, objects: ObjectStore, fetcher: Fetcher, *, keep_all: bool = False) -> None:
+        self._objects = objects
+        self._fetcher = fetcher
+        self._keep_all = keep_all
+
+    async def keep(self, media: Media) -> Media:
+        """Archive a medium that clients could not fetch themselves; others pass unchanged.
+
+        The URL of what was archived is relative to the gateway: ``/media/<name>``.
+        """
+        if not (media.data or media.private or self._keep_all) or media.url.startswith(MEDIA_PATH):
+            return media
+        blob = await self.open(media)
+        name = secrets.token_hex(16) + _extension(media, blob)
+        await self.put(f"media/{name}", blob.chunks)
+        return msgspec.structs.replace(media, url=MEDIA_PATH + name, data=b"", private=False)
+
+    async def open(self, media: Media, part: ByteRange | None = None) -> Blob:
+        """Open a medium wherever it is: in the event, in the store, at its provider."""
+        if media.data:
+            return _in_memory(media, part)
+        if media.url.startswith(MEDIA_PATH):
+            return await self.open_name(media.url.removeprefix(MEDIA_PATH), part)
+        if media.url.startswith("data:"):
+            raise InvalidAnswer("the provider sent a data URL where a file was expected")
+        return await self._fetcher.open(media.url, private=media.private, part=part)
+
+    async def open_name(self, name: str, part: ByteRange | None = None) -> Blob:
+        """Open an archived medium by its public name; anything that is no such name is `NotFound`."""
+        if not _NAME.fullmatch(name):
+            raise NotFound("no such file")
+        return await self.open_object(f"media/{name}", _media_type(name), part)
+
+    async def put(self, key: str, content: bytes | AsyncIterable[bytes]) -> None:
+        """Keep bytes under a key; a half-written object is never visible.
+
+        Raises:
+            StorageUnavailable: the disk is full, the bucket does not answer.
+        """
+        try:
+            await obstore.put_async(self._objects, key, _source(content))
+        except (BaseError, OSError) as error:
+            raise StorageUnavailable("the media store cannot keep the file") from error
+
+    async def open_object(self, key: str, media_type: str, part: ByteRange | None = None) -> Blob:
+        """Open an object; raises `NotFound` when it is gone and for a range behind its end."""
+        try:
+            size = (await obstore.head_async(self._objects, key))["size"]
+            start, end = _clamp(part, size)
+            whole = (start, end) == (0, size)
+            options: Any = None if whole else {"range": (start, end)}
+            result = await obstore.get_async(self._objects, key, options=options)
+        except FileNotFoundError:
+            raise NotFound("no such file") from None
+        except (BaseError, OSError) as error:
+            raise StorageUnavailable("the media store cannot be read") from error
+        return Blob(media_type, size, start, end, _stream(result))
+
+    async def delete(self, key: str) -> None:
+        """Forget an object; one that is gone already is no error."""
+        try:
+            await obstore.delete_async(self._objects, key)
+        except FileNotFoundError:
+            return
+        except (BaseError, OSError) as error:
+            raise StorageUnavailable("the media store cannot delete the file") from error
+
+
+def _source(content: bytes | AsyncIterable[bytes]) -> Any:
+    return content if isinstance(content, bytes) else aiter(content)
+
+
+async def _stream(result: Any) -> AsyncGenerator[bytes, None]:
+    async for chunk in result.stream(min_chunk_size=256 * 1024):
+        yield bytes(chunk)
+
+
+def _in_memory(media: Media, part: ByteRange | None) -> Blob:
+    size = len(media.data)
+    start, end = _clamp(part, size)
+    return Blob(_type_of(media), size, start, end, _once(media.data[start:end]))
+
+
+async def _once(data: bytes) -> AsyncGenerator[bytes, None]:
+    yield data
+
+
+def _clamp(part: ByteRange | None, size: int) -> tuple[int, int]:
+    """Fit a range into a file; a negative start counts from the end."""
+    if part is None:
+        return 0, size
+    start = max(0, size + part.start) if part.start < 0 else part.start
+    if start >= size:
+        raise NotFound("the range lies behind the end of the file", code="range_not_satisfiable")
+    return start, size if part.end is None else min(part.end, size)
+
+
+def _type_of(media: Media) -> str:
+    return media.media_type or _DEFAULT_TYPES[media.kind]
+
+
+def _extension(media: Media, blob: Blob) -> str:
+    media_type = media.media_type or blob.media_type.partition(";")[0]
+    if media_type not in _EXTENSIONS:
+        media_type = _DEFAULT_TYPES[media.kind]
+    return _EXTENSIONS[media_type]
+
+
+def _media_type(name: str) -> str:
+    extension = "." + name.rpartition(".")[2]
+    return _TYPES.get(extension) or mimetypes.guess_type(name)[0] or "application/octet-stream"

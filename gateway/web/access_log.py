@@ -1,0 +1,70 @@
+"""The outermost layer: gives every request an id, sees its true end, counts it and logs it, once."""
+
+import re
+import secrets
+import time
+from typing import Any
+
+from litestar.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.telemetry.logging import log_request
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.observation import Observation
+
+__all__ = ["AccessLog"]
+
+_CLIENT_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}")
+_QUIET = frozenset({"/livez", "/readyz", "/metrics"})
+_CLIENT_GONE_STATUS = 499
+
+
+class AccessLog:
+    """Wraps the application; `scope["gateway.observed"]` is the request's `Observation`."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+        self._app = app
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one connection event."""
+        if scope["type"] != "http":  # type: ignore[comparison-overlap]
+            await self._app(scope, receive, send)
+            return
+        observed = _observe(scope)
+        scope["gateway.observed"] = observed  # type: ignore[typeddict-unknown-key]
+        self._metrics.http_in_progress.inc()
+        try:
+            await self._app(scope, receive, _identified(send, observed))
+        finally:
+            self._metrics.http_in_progress.dec()
+            self._finish(scope, observed)
+
+    def _finish(self, scope: Any, observed: Observation) -> None:
+        duration = time.monotonic() - observed.started
+        observed.route = scope.get("path_template") or "unmatched"
+        if observed.client_gone and not observed.stream:
+            observed.status = _CLIENT_GONE_STATUS
+        self._metrics.record_request(observed, duration)
+        if observed.route not in _QUIET:
+            log_request(observed, duration)
+
+
+def _observe(scope: Any) -> Observation:
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    client_id = sent.decode() if _CLIENT_ID.fullmatch(sent) else ""
+    return Observation(secrets.token_hex(16), method=scope["method"], client_request_id=client_id)
+
+
+def _identified(send: Send, observed: Observation) -> Send:
+    """Return a send that adds the request id and notes what passes."""
+    request_id = (b"x-request-id", observed.request_id.encode())
+
+    async def send_and_note(message: Message) -> None:
+        if message["type"] == "http.response.start":
+            observed.status = message["status"]
+            message["headers"] = [*message["headers"], request_id]
+        elif message["type"] == "http.response.body":
+            observed.bytes_out += len(message["body"])
+        await send(message)
+
+    return send_and_note

@@ -1,0 +1,165 @@
+"""POST and wait, stream, or walk away: the three ways to hand a generation over."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Iterable
+from contextlib import aclosing
+from typing import TypeVar
+
+from litestar.types import Receive
+
+from gateway.dialects.base import MediaRef
+from gateway.dispatch.dispatcher import Dispatcher, Generation
+from gateway.generation.errors import Draining, InvalidRequest
+from gateway.generation.events import TaskAccepted
+from gateway.generation.results import collect
+from gateway.media.archive import Archive
+from gateway.media.blob import Blob
+from gateway.tasks.engine import TaskEngine
+from gateway.web.answers import JSON, Headers
+from gateway.web.body import ClientGone
+from gateway.web.event_stream import EventStream
+from gateway.web.exchange import Exchange
+
+__all__ = ["Generate", "OpenStreams", "unless_gone"]
+
+_WATCH_AFTER = 0.2
+T = TypeVar("T")
+
+
+class OpenStreams:
+    """The streams of this process, so that a shutdown can end them with a word."""
+
+    def __init__(self) -> None:
+        self._streams: set[EventStream] = set()
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    def add(self, stream: EventStream) -> None:
+        """Count a stream in."""
+        self._streams.add(stream)
+
+    def discard(self, stream: EventStream) -> None:
+        """Count a stream out."""
+        self._streams.discard(stream)
+
+    def abort(self) -> None:
+        """End every stream with a frame that says why."""
+        for stream in tuple(self._streams):
+            stream.abort(Draining("the gateway is shutting down; try again", code="server_draining"))
+
+
+class Generate:
+    """Serves the GENERATE purpose of every dialect."""
+
+    def __init__(
+        self,
+        dispatcher: Dispatcher,
+        tasks: TaskEngine,
+        archive: Archive,
+        streams: OpenStreams,
+        *,
+        drain: bool,
+    ) -> None:
+        self._dispatcher = dispatcher
+        self._tasks = tasks
+        self._archive = archive
+        self._streams = streams
+        self._drain = drain
+
+    async def __call__(self, exchange: Exchange) -> None:
+        """Decode, dispatch, and answer the way the caller asked for."""
+        request = exchange.dialect.decode(exchange.call)
+        generation = await self._dispatcher.open(request, exchange.caller, exchange.observed)
+        exchange.key.check(request.chat_type, generation.request.model)
+        if request.delivery.background:
+            await self._hand_over_task(exchange, generation)
+        elif request.delivery.stream:
+            await self._stream(exchange, generation)
+        else:
+            await self._hand_over_whole(exchange, generation)
+
+    async def _stream(self, exchange: Exchange, generation: Generation) -> None:
+        exchange.observed.stream = True
+        encoder = exchange.dialect.encoder(generation.request, generation.reply)
+        stream = EventStream(
+            generation.events(), encoder, headers=lambda: _ignored(generation), drain=self._drain
+        )
+        self._streams.add(stream)
+        try:
+            error = await stream.respond(exchange.receive, exchange.send)
+        finally:
+            self._streams.discard(stream)
+        exchange.observed.client_gone = stream.client_gone
+        if error is not None:
+            exchange.observed.error_code = error.code
+
+    async def _hand_over_whole(self, exchange: Exchange, generation: Generation) -> None:
+        result = await unless_gone(exchange.receive, collect(generation.events()))
+        pieces = exchange.dialect.encode_result(generation.request, generation.reply, result)
+        headers = [*JSON, *_ignored(generation)]
+        opened = await self._open_media(pieces)
+        if len(opened) == 1 and isinstance(opened[0], bytes):
+            await exchange.answer_body(opened[0], headers)
+        else:
+            await exchange.answer_pieces(opened, headers)
+
+    async def _hand_over_task(self, exchange: Exchange, generation: Generation) -> None:
+        """Answer as soon as the work is a task."""
+        task_id = await unless_gone(exchange.receive, _accepted(generation.events()))
+        view = await self._tasks.get(exchange.caller.owner, task_id)
+        await exchange.answer_view(view, reply=generation.reply, headers=[*JSON, *_ignored(generation)])
+
+    async def _open_media(self, pieces: Iterable[bytes | MediaRef]) -> list[bytes | Blob]:
+        """Open every medium before the first byte goes out, so that a failure keeps its status."""
+        return [
+            piece if isinstance(piece, bytes) else await self._archive.open(piece.media) for piece in pieces
+        ]
+
+
+async def _accepted(events: AsyncGenerator[object, None]) -> str:
+    """Return the id of the task that a generation becomes; it goes on without us."""
+    async with aclosing(events):
+        async for event in events:
+            if isinstance(event, TaskAccepted):
+                return event.task_id
+    raise InvalidRequest("the upstream that serves this request cannot do it in the background")
+
+
+def _ignored(generation: Generation) -> Headers:
+    names = generation.ignored
+    return ((b"x-gateway-ignored", ", ".join(names).encode("latin-1", "replace")),) if names else ()
+
+
+async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
+    """Wait for work, and stop it when the client leaves meanwhile.
+
+    The connection is watched only after a moment: most answers are there before, and a watcher costs a task.
+
+    Raises:
+        ClientGone: the client left; the work was cancelled and has ended.
+    """
+    loop = asyncio.get_running_loop()
+    worker = asyncio.current_task()
+    watchers: list[asyncio.Task[None]] = []
+    gone = False
+
+    async def watch() -> None:
+        nonlocal gone
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        gone = True
+        if worker is not None:
+            worker.cancel()
+
+    timer = loop.call_later(_WATCH_AFTER, lambda: watchers.append(loop.create_task(watch())))
+    try:
+        return await work
+    except asyncio.CancelledError:
+        if gone:
+            raise ClientGone from None
+        raise
+    finally:
+        timer.cancel()
+        for watcher in watchers:
+            watcher.cancel()

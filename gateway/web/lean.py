@@ -1,0 +1,122 @@
+"""The lean routes: every dialect's addresses, served straight on ASGI.
+
+Litestar finds the path; method, key, body, errors are handled here, once for all dialects.
+"""
+
+from collections.abc import Mapping
+from typing import cast
+from urllib.parse import parse_qsl
+
+import msgspec
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from gateway.dialects.base import Call, Dialect, Purpose, Route
+from gateway.generation.errors import GatewayError, MethodNotAllowed, UnsupportedMediaType
+from gateway.generation.requests import Caller
+from gateway.telemetry.logging import get_logger
+from gateway.telemetry.observation import Observation
+from gateway.web.auth import KeyRing
+from gateway.web.body import ClientGone, read_body
+from gateway.web.errors import send_error
+from gateway.web.exchange import Exchange, Handler
+from gateway.web.multipart import boundary_of, parse_form
+
+__all__ = ["LeanLimits", "LeanPath"]
+
+
+class LeanLimits(msgspec.Struct, frozen=True):
+    """Largest bodies in bytes, and the address that clients know us by ("" takes the Host header)."""
+
+    body: int
+    upload: int
+    public_url: str = ""
+
+
+class LeanPath:
+    """Everything that is served under one path, by method."""
+
+    def __init__(
+        self,
+        routes: Mapping[str, tuple[Dialect, Route]],
+        handlers: Mapping[Purpose, Handler],
+        keys: KeyRing,
+        limits: LeanLimits,
+    ) -> None:
+        self._routes = dict(routes)
+        if "GET" in routes:
+            self._routes.setdefault("HEAD", routes["GET"])
+        self._handlers = handlers
+        self._keys = keys
+        self._limits = limits
+        self._any_dialect = next(iter(routes.values()))[0]
+        self._allowed = ", ".join(sorted(self._routes)).encode()
+
+    async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one exchange to its end, whatever happens."""
+        await self._serve(cast("HTTPScope", scope), receive, send)
+
+    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        observed: Observation = scope["gateway.observed"]  # type: ignore[typeddict-item]
+        dialect, route = self._routes.get(scope["method"], (self._any_dialect, None))
+        try:
+            if route is None:
+                raise MethodNotAllowed(f"{scope['method']} is not allowed here")
+            exchange = await self._open(scope, receive, send, dialect, route, observed)
+            await self._handlers[route.purpose](exchange)
+        except ClientGone:
+            observed.client_gone = True
+        except GatewayError as error:
+            allow = [(b"allow", self._allowed)] if route is None else []
+            await send_error(send, error, dialect, observed, allow)
+        except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a client
+            get_logger().exception("request_failed", request_id=observed.request_id)
+            await send_error(send, GatewayError("internal error"), dialect, observed)
+
+    async def _open(
+        self,
+        scope: HTTPScope,
+        receive: Receive,
+        send: Send,
+        dialect: Dialect,
+        route: Route,
+        observed: Observation,
+    ) -> Exchange:
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        observed.dialect = dialect.name
+        key = self._keys.identify(headers)
+        observed.owner = key.name
+        call = await self._read_call(scope, receive, route, headers)
+        caller = self._caller(scope, headers, key.name, key.admin, observed.request_id)
+        return Exchange(scope, receive, send, dialect, call, caller, key, observed)
+
+    async def _read_call(
+        self, scope: HTTPScope, receive: Receive, route: Route, headers: dict[str, str]
+    ) -> Call:
+        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        path = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}
+        if route.method not in ("POST", "PUT", "PATCH"):
+            return Call(route=route, path=path, query=query, headers=headers)
+        boundary = boundary_of(headers.get("content-type", ""))
+        if boundary is None:
+            if route.purpose is Purpose.FILE_CREATE:
+                raise UnsupportedMediaType("send the file as multipart/form-data")
+            body = await read_body(scope, receive, self._limits.body)
+            return Call(route=route, path=path, query=query, headers=headers, body=body)
+        if not route.forms:
+            raise UnsupportedMediaType("send the body as application/json")
+        body = await read_body(scope, receive, self._limits.upload)
+        parts = parse_form(body, boundary, self._limits.upload)
+        return Call(route=route, path=path, query=query, headers=headers, parts=parts)
+
+    def _caller(
+        self, scope: HTTPScope, headers: dict[str, str], owner: str, admin: bool, request_id: str
+    ) -> Caller:
+        retry = headers.get("x-stainless-retry-count", "0")
+        return Caller(
+            owner=owner,
+            request_id=request_id,
+            base_url=self._limits.public_url or f"{scope['scheme']}://{headers.get('host', 'localhost')}",
+            idempotency_key=headers.get("idempotency-key", ""),
+            retry=int(retry) if retry.isdigit() else 0,
+            admin=admin,
+        )

@@ -1,0 +1,177 @@
+"""Everything that is not a generation: tasks, models, files, chats."""
+
+from collections.abc import Mapping
+
+from gateway.dialects.base import Purpose
+from gateway.dispatch.catalogue import Catalogue
+from gateway.dispatch.conversations import Conversations
+from gateway.generation.errors import InvalidRequest, NotFound, TooLarge
+from gateway.generation.views import Chat, Deleted, Page
+from gateway.media.archive import Archive
+from gateway.media.files import FileShelf
+from gateway.tasks.engine import TaskEngine
+from gateway.web.exchange import Exchange, Handler
+from gateway.web.pages import read_page_query
+from gateway.web.ranges import read_range
+
+__all__ = ["ChatObjects", "FileObjects", "ModelObjects", "TaskObjects"]
+
+
+class TaskObjects:
+    """Tasks of the caller, whichever dialect made them."""
+
+    def __init__(self, tasks: TaskEngine, archive: Archive) -> None:
+        self._tasks = tasks
+        self._archive = archive
+
+    def handlers(self) -> Mapping[Purpose, Handler]:
+        """Return what this room serves."""
+        return {
+            Purpose.TASK_GET: self.get,
+            Purpose.TASK_LIST: self.list,
+            Purpose.TASK_CANCEL: self.cancel,
+            Purpose.TASK_DELETE: self.delete,
+            Purpose.TASK_CONTENT: self.content,
+        }
+
+    async def get(self, exchange: Exchange) -> None:
+        """Answer with the task as its record has it; the provider is not asked."""
+        exchange.observed.task_id = exchange.call.path["id"]
+        await exchange.answer_view(await self._tasks.get(exchange.caller.owner, exchange.call.path["id"]))
+
+    async def list(self, exchange: Exchange) -> None:
+        """Answer with a page of the caller's tasks."""
+        query = read_page_query(exchange.call.query)
+        chat_type = "t2v" if exchange.dialect.name == "openai_videos" else ""
+        page = await self._tasks.list(
+            exchange.caller.owner,
+            after=query.after,
+            limit=query.limit,
+            newest_first=query.newest_first,
+            status=exchange.call.query.get("status", ""),
+            chat_type=chat_type,
+        )
+        await exchange.answer_view(page)
+
+    async def cancel(self, exchange: Exchange) -> None:
+        """Stop a task; a provider that cannot makes it a 409."""
+        await exchange.answer_view(await self._tasks.cancel(exchange.caller.owner, exchange.call.path["id"]))
+
+    async def delete(self, exchange: Exchange) -> None:
+        """Forget a task and what it made; an unfinished one is cancelled first."""
+        task_id = exchange.call.path["id"]
+        await self._tasks.delete(exchange.caller.owner, task_id)
+        await exchange.answer_view(Deleted(task_id, "video"))
+
+    async def content(self, exchange: Exchange) -> None:
+        """Answer with the bytes that a finished task made."""
+        view = await self._tasks.get(exchange.caller.owner, exchange.call.path["id"])
+        if exchange.call.query.get("variant", "video") != "video":
+            raise InvalidRequest("only the variant `video` is kept", param="variant")
+        if view.status != "completed" or not view.media:
+            raise NotFound("the video has no content yet" if view.status != "failed" else "the video failed")
+        part = read_range(exchange.call.headers.get("range", ""))
+        await exchange.answer_blob(await self._archive.open(view.media[0], part))
+
+
+class ModelObjects:
+    """The models that there are."""
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self._catalogue = catalogue
+
+    def handlers(self) -> Mapping[Purpose, Handler]:
+        """Return what this room serves."""
+        return {Purpose.MODEL_GET: self.get, Purpose.MODEL_LIST: self.list}
+
+    async def get(self, exchange: Exchange) -> None:
+        """Answer with one model."""
+        await exchange.answer_view(self._catalogue.get(exchange.call.path["id"]))
+
+    async def list(self, exchange: Exchange) -> None:
+        """Answer with every model: clients expect no paging here."""
+        await exchange.answer_view(Page(self._catalogue.models()))
+
+
+class FileObjects:
+    """The caller's uploads."""
+
+    def __init__(self, shelf: FileShelf, max_bytes: int) -> None:
+        self._shelf = shelf
+        self._max_bytes = max_bytes
+
+    def handlers(self) -> Mapping[Purpose, Handler]:
+        """Return what this room serves."""
+        return {
+            Purpose.FILE_CREATE: self.create,
+            Purpose.FILE_GET: self.get,
+            Purpose.FILE_LIST: self.list,
+            Purpose.FILE_DELETE: self.delete,
+            Purpose.FILE_CONTENT: self.content,
+        }
+
+    async def create(self, exchange: Exchange) -> None:
+        """Keep the part named `file`, unchanged."""
+        fields = {part.name: part for part in exchange.call.parts}
+        part = fields.get("file")
+        if part is None or part.filename is None:
+            raise InvalidRequest("the form needs a file in the part `file`", param="file")
+        if len(part.data) > self._max_bytes:
+            raise TooLarge(f"the file is over the limit of {self._max_bytes // 2**20} MB")
+        purpose = fields["purpose"].data.decode("utf-8", "replace") if "purpose" in fields else "assistants"
+        file = await self._shelf.add(
+            exchange.caller.owner,
+            part.data,
+            name=part.filename,
+            size=len(part.data),
+            media_type=part.media_type or "application/octet-stream",
+            purpose=purpose,
+        )
+        await exchange.answer_view(file)
+
+    async def get(self, exchange: Exchange) -> None:
+        """Answer with one file's description."""
+        await exchange.answer_view(await self._shelf.get(exchange.caller.owner, exchange.call.path["id"]))
+
+    async def list(self, exchange: Exchange) -> None:
+        """Answer with a page of the caller's files."""
+        query = read_page_query(exchange.call.query)
+        page = await self._shelf.list(
+            exchange.caller.owner, after=query.after, limit=query.limit, newest_first=query.newest_first
+        )
+        await exchange.answer_view(page)
+
+    async def delete(self, exchange: Exchange) -> None:
+        """Forget a file."""
+        file_id = exchange.call.path["id"]
+        await self._shelf.delete(exchange.caller.owner, file_id)
+        await exchange.answer_view(Deleted(file_id, "file"))
+
+    async def content(self, exchange: Exchange) -> None:
+        """Answer with a file's bytes, as they were uploaded."""
+        part = read_range(exchange.call.headers.get("range", ""))
+        await exchange.answer_blob(
+            await self._shelf.open(exchange.caller.owner, exchange.call.path["id"], part), _DOWNLOAD
+        )
+
+
+# A client's file must never run as a page under our address.
+_DOWNLOAD = ((b"content-disposition", b"attachment"), (b"x-content-type-options", b"nosniff"))
+
+
+class ChatObjects:
+    """Conversations that are made before their first turn."""
+
+    def __init__(self, conversations: Conversations) -> None:
+        self._conversations = conversations
+
+    def handlers(self) -> Mapping[Purpose, Handler]:
+        """Return what this room serves."""
+        return {Purpose.CHAT_CREATE: self.create}
+
+    async def create(self, exchange: Exchange) -> None:
+        """Make an empty conversation; its provider's chat is made with the first turn."""
+        exchange.dialect.decode(exchange.call)
+        conversation = self._conversations.begin(exchange.caller.owner)
+        await self._conversations.save(conversation)
+        await exchange.answer_view(Chat(conversation.id))

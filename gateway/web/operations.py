@@ -1,0 +1,162 @@
+"""What operators and probes look at: health, readiness, metrics, status, archived media."""
+
+import time
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+from litestar import Request, Response, asgi, get
+from litestar.handlers import BaseRouteHandler
+from litestar.types import HTTPScope, Receive, Scope, Send
+
+from gateway import __version__
+from gateway.accounts.pool import AccountPool, AccountStatus
+from gateway.dialects.base import Dialect
+from gateway.generation.errors import GatewayError
+from gateway.media.archive import MEDIA_PATH, Archive
+from gateway.plugin_api.registry import PluginInfo
+from gateway.state.store import StateStore, StoreUnavailable
+from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.observation import Observation
+from gateway.web.answers import send_blob
+from gateway.web.auth import KeyRing
+from gateway.web.body import ClientGone
+from gateway.web.errors import send_error
+from gateway.web.ranges import read_range
+
+__all__ = ["Operations", "Readiness", "media_route"]
+
+_METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
+
+
+class Readiness:
+    """Whether this process should get traffic: its state can be reached and it is not draining."""
+
+    def __init__(self, store: StateStore) -> None:
+        self._store = store
+        self.draining = False
+
+    async def problem(self) -> str:
+        """Return why not, "" when ready. Accounts do not count: a replica without them still answers."""
+        if self.draining:
+            return "draining"
+        try:
+            await self._store.now()
+        except StoreUnavailable:
+            return "the state store cannot be reached"
+        return ""
+
+
+class ChatTypeStatus(msgspec.Struct, frozen=True):
+    """Whether a chat type is served now."""
+
+    chat_type: str
+    served: bool
+
+
+class PublicStatus(msgspec.Struct, frozen=True):
+    """What every key may see."""
+
+    version: str
+    sandbox: bool
+    chat_types: Sequence[ChatTypeStatus]
+
+
+class FullStatus(PublicStatus, frozen=True):
+    """What admin keys see. No secret, ever."""
+
+    upstreams: Sequence[str]
+    accounts: Sequence[AccountStatus]
+    plugins: Sequence[PluginInfo]
+    uptime_seconds: float
+
+
+class Operations:
+    """The routes beside the dialects."""
+
+    def __init__(
+        self,
+        *,
+        readiness: Readiness,
+        metrics: Metrics,
+        keys: KeyRing,
+        pool: AccountPool,
+        plugins: Sequence[PluginInfo],
+        upstreams: Sequence[str],
+        chat_types: Sequence[str],
+        sandbox: bool,
+    ) -> None:
+        self._readiness = readiness
+        self._metrics = metrics
+        self._keys = keys
+        self._pool = pool
+        self._plugins = plugins
+        self._upstreams = upstreams
+        self._chat_types = chat_types
+        self._sandbox = sandbox
+        self._started = time.monotonic()
+
+    def routes(self) -> list[BaseRouteHandler]:
+        """Return the handlers for Litestar."""
+
+        @get("/livez", operation_id="livez", summary="Is the process alive?", sync_to_thread=False)
+        def livez() -> dict[str, str]:
+            return {"status": "ok"}
+
+        @get("/readyz", operation_id="readyz", summary="Should it get traffic?")
+        async def readyz() -> Response[dict[str, str]]:
+            problem = await self._readiness.problem()
+            return Response({"status": problem or "ok"}, status_code=503 if problem else 200)
+
+        @get("/metrics", operation_id="metrics", summary="Prometheus metrics", sync_to_thread=False)
+        def metrics() -> Response[bytes]:
+            return Response(self._metrics.exposition(), media_type=_METRICS_TYPE)
+
+        @get("/api/status", operation_id="status", summary="Accounts, upstreams, plugins")
+        async def status(request: Request[Any, Any, Any]) -> PublicStatus:
+            key = self._keys.identify(dict(request.headers))
+            return self._full_status() if key.admin else self._public_status()
+
+        return [livez, readyz, metrics, status]
+
+    def _public_status(self) -> PublicStatus:
+        return PublicStatus(__version__, self._sandbox, self._served())
+
+    def _full_status(self) -> FullStatus:
+        return FullStatus(
+            __version__,
+            self._sandbox,
+            self._served(),
+            self._upstreams,
+            self._pool.status(),
+            self._plugins,
+            round(time.monotonic() - self._started, 3),
+        )
+
+    def _served(self) -> list[ChatTypeStatus]:
+        return [
+            ChatTypeStatus(chat_type, any(self._pool.available(name, chat_type) for name in self._upstreams))
+            for chat_type in self._chat_types
+        ]
+
+
+def media_route(archive: Archive, dialect: Dialect) -> BaseRouteHandler:
+    """Return the handler of archived media: public, because the random name is the right to see it."""
+
+    @asgi(f"{MEDIA_PATH}{{name:str}}", copy_scope=False)
+    async def media(scope: Scope, receive: Receive, send: Send) -> None:
+        http = cast("HTTPScope", scope)
+        observed = cast("Observation", http["gateway.observed"])  # type: ignore[typeddict-item]
+        header = next((value for name, value in http["headers"] if name == b"range"), b"")
+        try:
+            part = read_range(header.decode("latin-1"))
+            await send_blob(
+                http, send, await archive.open_name(http["path_params"]["name"], part), [_FOR_EVER]
+            )
+        except ClientGone:
+            observed.client_gone = True
+        except GatewayError as error:
+            await send_error(send, error, dialect, observed)
+
+    return media

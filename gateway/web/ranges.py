@@ -1,0 +1,26 @@
+"""The Range header: one piece of a file."""
+
+import re
+
+from gateway.media.blob import ByteRange
+
+__all__ = ["read_range"]
+
+_ONE_RANGE = re.compile(r"bytes=(?P<start>\d{1,15})?-(?P<end>\d{1,15})?")
+
+
+def read_range(header: str) -> ByteRange | None:
+    """Return the piece that was asked for.
+
+    None is the whole file: no header, one that is malformed, or several ranges (RFC 9110 allows to
+    ignore those). A negative start counts from the end.
+    """
+    found = _ONE_RANGE.fullmatch(header.replace(" ", ""))
+    if not found or (found["start"] is None and found["end"] is None):
+        return None
+    if found["start"] is None:
+        return ByteRange(-int(found["end"]))
+    start, end = int(found["start"]), found["end"]
+    if end is not None and int(end) < start:
+        return None
+    return ByteRange(start, None if end is None else int(end) + 1)
