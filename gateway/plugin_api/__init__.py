@@ -11,6 +11,7 @@ from gateway.plugin_api.http import (
     Caps,
     Deadlines,
     Exchange,
+    Fields,
     Transport,
     TransportError,
     decode_json,
@@ -34,8 +35,9 @@ from gateway.plugin_api.protocols import (
     UpstreamPlugin,
     UpstreamTask,
 )
+from gateway.plugin_api.serving import open_events
 from gateway.plugin_api.sse import EventDecoder, ServerSentEvent, read_events
-from gateway.telemetry.redaction import Secret
+from gateway.telemetry.redaction import Secret, redact
 
 __all__ = [
     "Account",
@@ -46,6 +48,7 @@ __all__ = [
     "Dialect",
     "EventDecoder",
     "Exchange",
+    "Fields",
     "FileUpstream",
     "FormPart",
     "FrameEncoder",
@@ -70,8 +73,10 @@ __all__ = [
     "decode_json",
     "fetch",
     "http_client",
+    "open_events",
     "open_stream",
     "read_events",
+    "redact",
     "retry_after",
     "upstream_error",
 ]

@@ -59,12 +59,10 @@ class Registry:
         self._entries = _unique([entry for entry in installed if not load or entry.name in load])
         self._objects: dict[tuple[str, str], Any] = {}
         self._generators: dict[str, Generator] = {}
+        names = {entry.name for entry in installed}
         for name in load:
-            if not any(name == known for _, known in self._entries):
-                installed = {entry.name for group in _GROUPS for entry in found.select(group=group)}
-                raise PluginError(
-                    f"plugins.load names {name}, which is not installed{_hint(name, installed)}"
-                )
+            if name not in names:
+                raise PluginError(f"plugins.load names {name}, which is not installed{_hint(name, names)}")
 
     def plugins(self) -> tuple[PluginInfo, ...]:
         """Return what is installed and allowed, sorted; imports nothing."""

@@ -1,0 +1,69 @@
+"""Reading what ``POST /images/generations`` answers."""
+
+import binascii
+import re
+from base64 import b64decode
+from typing import Any
+
+import msgspec
+
+from gateway.generation.errors import InvalidAnswer
+from gateway.generation.events import AnyEvent, Finish, Media, Usage
+from gateway.plugin_api import decode_json
+from gateway_openai_compatible.refusals import error_in, refuse
+
+__all__ = ["read_images"]
+
+_PIXELS = re.compile(r"(\d+)[x*](\d+)")
+
+
+class _Image(msgspec.Struct):
+    url: str | None = None
+    b64_json: str | None = None
+
+
+class _Usage(msgspec.Struct):
+    input_tokens: int = 0
+    output_tokens: int = 0
+
+
+class _Images(msgspec.Struct):
+    data: list[_Image] = []
+    usage: _Usage | None = None
+    size: str | None = None
+    output_format: str | None = None
+    error: Any = None
+
+
+_DECODER = msgspec.json.Decoder(_Images)
+
+
+def read_images(body: bytes) -> list[AnyEvent]:
+    """Return the pictures, what they cost and the end. Raises the error inside a 200, or `InvalidAnswer`."""
+    answer = decode_json(body, _DECODER)
+    if answer.error and (refusal := error_in({"error": answer.error})):
+        raise refuse(refusal)
+    pixels = _PIXELS.fullmatch(answer.size or "")
+    width, height = (int(pixels[1]), int(pixels[2])) if pixels else (0, 0)
+    events: list[AnyEvent] = [
+        Media(
+            "image",
+            url=image.url or "",
+            data=_bytes(image.b64_json or ""),
+            media_type=f"image/{answer.output_format}" if answer.output_format else "",
+            width=width,
+            height=height,
+        )
+        for image in answer.data
+        if image.url or image.b64_json
+    ]
+    used = answer.usage or _Usage()
+    usage = Usage(used.input_tokens, used.output_tokens, media=len(events), width=width, height=height)
+    return [*events, usage, Finish()]
+
+
+def _bytes(text: str) -> bytes:
+    try:
+        return b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise InvalidAnswer("The provider's picture is not valid base64.", sent=True) from error

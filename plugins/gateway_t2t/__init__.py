@@ -1,0 +1,50 @@
+"""Text to text: a conversation, answered with text, reasoning or tool calls."""
+
+from collections.abc import AsyncGenerator
+
+from gateway.generation.errors import EmptyAnswer, InvalidRequest
+from gateway.generation.events import (
+    AnyEvent,
+    Finish,
+    ReasoningDelta,
+    TaskAccepted,
+    TextDelta,
+    ToolCallDelta,
+)
+from gateway.generation.requests import GenerationRequest
+from gateway.plugin_api import Run, open_events
+
+__all__ = ["TextGenerator"]
+
+
+class TextGenerator:
+    """Generates text."""
+
+    chat_type = "t2t"
+
+    async def generate(self, request: GenerationRequest, run: Run) -> AsyncGenerator[AnyEvent, None]:
+        """Yield the answer as it comes.
+
+        Raises:
+            InvalidRequest: nobody says anything.
+            EmptyAnswer: the provider stopped by itself without text, reasoning or a tool call.
+        """
+        if not any(message.content or message.tool_calls for message in request.messages):
+            raise InvalidRequest("There must be at least one message with content.", param="messages")
+        answered = False
+        async with open_events(request, run) as events:
+            async for event in events:
+                answered = answered or _answers(event)
+                yield event
+
+
+def _answers(event: AnyEvent) -> bool:
+    """Return whether the event is (a piece of) an answer. Raises `EmptyAnswer` at an end without one."""
+    match event:
+        case TextDelta() | ReasoningDelta():
+            return bool(event.text)
+        case ToolCallDelta() | TaskAccepted():
+            return True
+        case Finish(reason="stop" | "tool_calls"):
+            raise EmptyAnswer("The provider finished without an answer.", sent=True)
+    return False

@@ -1,0 +1,109 @@
+"""The same answers on the wire and as events; and whatever a server sends, events or one of our errors."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.generation.errors import AnswerCut, GatewayError
+from gateway.generation.events import AnyEvent
+from gateway.plugin_api import EventDecoder
+from gateway.plugin_api.testing import check_grammar
+from gateway_openai_compatible.answers import ChatAnswer
+
+GOLDEN = Path(__file__).parents[2] / "golden" / "openai_compatible"
+STREAMS = sorted(GOLDEN.glob("*.stream"))
+
+
+def read(*pieces: bytes) -> list[AnyEvent]:
+    decoder, answer = EventDecoder(), ChatAnswer()
+    frames = [frame for piece in pieces for frame in decoder.feed(piece)] + decoder.close()
+    events = [event for frame in frames for event in answer.add(frame.data)]
+    return events if answer.done else [*events, answer.finish()]
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
+def test_every_cut_of_a_stream_gives_its_events(stream: Path) -> None:
+    wire = stream.read_bytes()
+    events = msgspec.json.decode(stream.with_suffix(".events.json").read_bytes(), type=list[AnyEvent])
+    check_grammar(events)
+    for place in range(len(wire) + 1):
+        assert read(wire[:place], wire[place:]) == events
+
+
+@pytest.mark.parametrize("stream", STREAMS, ids=lambda path: path.stem)
+def test_a_stream_cut_before_its_finish_reason_is_never_a_success(stream: Path) -> None:
+    frames = stream.read_bytes().replace(b"\r\n", b"\n").split(b"\n\n")
+    whole = [frame for frame in frames if b'"finish_reason":null' in frame]
+    for count in range(len(whole) + 1):
+        for end in (b"", b"data: [DONE]\n\n"):
+            with pytest.raises(AnswerCut):
+                read(b"\n\n".join([*whole[:count], end]))
+
+
+@pytest.mark.parametrize("word", ["abort", "error", "insufficient_system_resource"])
+def test_a_server_that_broke_off_is_a_cut(word: str) -> None:
+    frame = {"choices": [{"index": 0, "delta": {}, "finish_reason": word}]}
+    with pytest.raises(AnswerCut):
+        ChatAnswer().add(json.dumps(frame).encode())
+
+
+def test_whole_answers_and_streams_become_the_same_events() -> None:
+    message = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm", "vendor": 1}
+    choice = {"index": 0, "message": message, "finish_reason": "stop"}
+    whole = {"id": "x", "object": "chat.completion", "choices": [choice], "usage": {"prompt_tokens": 3}}
+    answer = ChatAnswer()
+    events = [*answer.add(json.dumps(whole).encode()), answer.finish()]
+    assert msgspec.to_builtins(events) == [
+        {"type": "reasoning.delta", "text": "Hm"},
+        {"type": "text.delta", "text": "Hi", "extra": {"vendor": 1}},
+        {"type": "usage", "inputTokens": 3},
+        {"type": "finish"},
+    ]
+
+
+def test_what_comes_after_the_end_marker_does_not_count() -> None:
+    answer = ChatAnswer()
+    answer.add(b'{"choices":[{"delta":{},"finish_reason":"stop"}]}')
+    assert len(answer.add(b"[DONE]")) == 1
+    assert answer.add(b"[DONE]") == answer.add(b"garbage") == ()
+
+
+_WORDS = ["choices", "delta", "message", "content", "index", "finish_reason", "usage", "error", "code", "tool_calls", "function", "arguments", "id", "object", "type", "logprobs", "x"]
+_json = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 2**70) | st.text(max_size=5) | st.floats(allow_nan=False),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(_WORDS),
+            inner,
+            max_size=4,
+        )
+    ),
+    max_leaves=12,
+)
+_nearly = st.fixed_dictionaries(
+    {"choices": st.lists(st.fixed_dictionaries({}, optional={"delta": _json, "index": _json, "x": _json}))},
+    optional={"usage": _json, "error": _json, "finish_reason": _json},
+)
+
+
+@given(st.lists(_json | _nearly, max_size=3))
+def test_any_json_gives_events_or_one_of_our_errors(chunks: list[Any]) -> None:
+    answer = ChatAnswer()
+    try:
+        events = [event for chunk in chunks for event in answer.add(json.dumps(chunk).encode())]
+        events.append(answer.finish())
+    except GatewayError:
+        return
+    check_grammar(events)
+
+
+@given(st.binary(max_size=60))
+def test_bytes_that_are_no_json_are_one_of_our_errors(data: bytes) -> None:
+    with pytest.raises(GatewayError):
+        ChatAnswer().add(b"<" + data)
