@@ -1,26 +1,44 @@
 """TCP connections: the first address that answers."""
 
 import asyncio
+import ipaddress
 import socket
+from collections.abc import Callable
 from itertools import zip_longest
 
-__all__ = ["dial"]
+__all__ = ["dial", "is_public"]
 
+_NAT64 = ipaddress.IPv6Network("64:ff9b::/96")  # an IPv4 address behind RFC 6052's translators
 _HEAD_START = 0.25  # seconds between two attempts, RFC 8305's recommendation
 
 Address = tuple[socket.AddressFamily, tuple[str, int] | tuple[str, int, int, int] | tuple[int, bytes]]
 
 
-async def dial(host: str, port: int) -> socket.socket:
+async def dial(host: str, port: int, allowed: Callable[[str], bool] | None = None) -> socket.socket:
     """Return a connected, non-blocking socket.
 
-    The addresses of both families take turns, each with a short head start over the next.
-    Raises ``OSError``; a cancelled call leaves no socket open.
+    The addresses of both families take turns, each with a short head start over the next; those that
+    ``allowed`` refuses are left out. Raises ``OSError``; a cancelled call leaves no socket open.
     """
     addresses = await _resolve(host, port)
+    if allowed is not None:
+        addresses = [entry for entry in addresses if allowed(str(entry[1][0]))]
+        if not addresses:
+            raise OSError("the host has no address that may be connected to")
     if len(addresses) == 1:
         return await _connect(addresses[0])
     return await _race(addresses)
+
+
+def is_public(address: str) -> bool:
+    """Return whether the Internet routes an address, also when it wraps another one."""
+    ip = ipaddress.ip_address(address)
+    if isinstance(ip, ipaddress.IPv4Address):
+        return ip.is_global and not ip.is_multicast
+    wrapped = ip.ipv4_mapped or ip.sixtofour or (ip.teredo and ip.teredo[1])
+    if ip in _NAT64:
+        wrapped = ipaddress.IPv4Address(int(ip) & 0xFFFF_FFFF)
+    return ip.is_global and not ip.is_multicast if wrapped is None else is_public(str(wrapped))
 
 
 async def _resolve(host: str, port: int) -> list[Address]:

@@ -65,7 +65,10 @@ class HttpxTransport(httpx.AsyncBaseTransport):
         await self._transport.aclose()
 
     def _deadlines(self, request: httpx.Request) -> Deadlines:
-        """Return httpx's connect and read time-outs with our total; None switches one off."""
+        """Return httpx's connect and read time-outs with our total; None switches one off.
+
+        A write that stalls meets the read time-out; there is no pool to wait for.
+        """
         default = self._transport.deadlines
         given: dict[str, float | None] = request.extensions.get("timeout", {})
         read = given.get("read", default.between_bytes)

@@ -21,7 +21,7 @@ class Pool:
         self._idle: dict[str, deque[Connection]] = {}
         self._open: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
-        self._emptied: asyncio.Future[None] | None = None
+        self._emptied = asyncio.Event()
         self.closed = False
 
     @property
@@ -43,8 +43,8 @@ class Pool:
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""
         self._open.discard(connection)
-        if self._emptied is not None and not self._open and not self._emptied.done():
-            self._emptied.set_result(None)
+        if not self._open:
+            self._emptied.set()
 
     def drop(self, connection: Connection) -> None:
         """Close a connection that may not have been made."""
@@ -80,9 +80,9 @@ class Pool:
         self._idle.clear()
         for connection in list(self._open):
             connection.abort()
-        if self._open:
-            self._emptied = asyncio.get_running_loop().create_future()
-            await self._emptied
+        while self._open:
+            self._emptied.clear()
+            await self._emptied.wait()
 
     def _fresh(self, connection: Connection) -> bool:
         return connection.loop.time() - connection.idle_since < self._idle_seconds

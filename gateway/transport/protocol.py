@@ -7,6 +7,7 @@ from math import inf
 from typing import cast
 
 from gateway.transport.errors import (
+    ConnectError,
     ConnectionLost,
     FirstByteTimeout,
     SilenceTimeout,
@@ -66,9 +67,9 @@ class Connection(asyncio.Protocol):
     # One exchange: begin, send, wait as often as needed, end.
 
     def begin(self, response: Response, deadlines: Deadlines, started_at: float) -> None:
-        """Read what comes from now on into ``response``. Raises ``ConnectionLost``."""
+        """Read what comes from now on into ``response``. Raises ``ConnectError``."""
         if self._transport is None or self._transport.is_closing():
-            raise ConnectionLost("the server closed the new connection at once", sent=False)
+            raise ConnectError("the connection ended before anything was sent")
         self._response = response
         self._upload = None
         self._deadlines = deadlines
@@ -101,21 +102,23 @@ class Connection(asyncio.Protocol):
             self._transport.resume_reading()
 
     def end(self) -> bool:
-        """Leave the exchange; return whether the connection can take another one."""
-        response, self._response = self._response, None
+        """Leave the exchange if all is sent and read; return whether the connection can take another one."""
+        response = self._response
+        sent = self._upload is None or self._upload.done()
+        if self.lost or not sent or response is None or not (response.complete and response.keep_alive):
+            return False
+        self._response = None
         self._watchdog.stop()
         self.resume_if_paused()
-        sent = self._upload is None or self._upload.done()
-        return sent and not self.lost and response is not None and response.complete and response.keep_alive
+        return True
 
-    def fail(self, error: Exception) -> None:
-        """End the exchange with ``error``, and the connection with it."""
+    def abort(self, error: Exception | None = None) -> None:
+        """Close the socket now, and end the response with ``error`` unless it is complete.
+
+        Safe at any time, also before the connection is made.
+        """
         if self._response is not None:
-            self._response.fail(error)
-        self.abort()
-
-    def abort(self) -> None:
-        """Close the socket now. Safe at any time, also before the connection is made."""
+            self._response.fail(error or ConnectionLost("the connection was closed on this side"))
         self.lost = True
         self._watchdog.cancel()
         if self._upload is not None:
@@ -151,7 +154,7 @@ class Connection(asyncio.Protocol):
         try:
             await upload(self, body, length)
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever reads the response gets it
-            self.fail(error)
+            self.abort(error)
         else:
             self._be_patient(self._deadlines.first_byte)
 
@@ -162,11 +165,11 @@ class Connection(asyncio.Protocol):
 
     def _late(self) -> None:
         if self.loop.time() >= self._watchdog.total_ends:
-            self.fail(TotalTimeout("the exchange took too long"))
+            self.abort(TotalTimeout("the exchange took too long"))
         elif self._writing_paused or (self._response is not None and self._response.status):
-            self.fail(SilenceTimeout("the peer fell silent"))
+            self.abort(SilenceTimeout("the peer fell silent"))
         else:
-            self.fail(FirstByteTimeout("no response head came in time"))
+            self.abort(FirstByteTimeout("no response head came in time"))
 
     # asyncio's side.
 
@@ -184,7 +187,7 @@ class Connection(asyncio.Protocol):
         try:
             response.feed(data)
         except TransportError as error:
-            self.fail(error)
+            self.abort(error)
             return
         if response.buffered > _HIGH_WATER and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
@@ -197,6 +200,10 @@ class Connection(asyncio.Protocol):
         self.resume_writing()
         self._transport = None
         self._on_lost(self)
+
+    def eof_received(self) -> None:
+        if self._response is not None:
+            self._response.feed_eof(None)
 
     def pause_writing(self) -> None:
         self._writing_paused = True

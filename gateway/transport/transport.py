@@ -10,7 +10,7 @@ from math import inf
 from types import TracebackType
 from typing import Self
 
-from gateway.transport.dial import dial
+from gateway.transport.dial import dial, is_public
 from gateway.transport.errors import ConnectError, ConnectionLost, ConnectTimeout
 from gateway.transport.headers import Headers
 from gateway.transport.limits import Caps, Deadlines
@@ -43,16 +43,22 @@ class Transport:
         proxy: str | None = None,
         idle_seconds: float = 4.0,
         max_idle: int = 256,
+        public_only: bool = False,
     ) -> None:
         """Make a transport; nothing is opened yet.
 
         ``proxy`` is ``http://[user:password@]host:port``; the environment is never asked for one.
-        ``max_idle`` counts idle connections per origin. Raises ``ValueError`` for a bad proxy.
+        ``max_idle`` counts idle connections per origin. With ``public_only`` no connection is made to an
+        address that the Internet does not route: what is checked is the very address that is dialled.
+        Raises ``ValueError`` for a bad proxy, and for ``public_only`` with one, since the proxy resolves.
         """
+        if public_only and proxy is not None:
+            raise ValueError("public_only cannot hold through a proxy")
         self._deadlines = deadlines
         self._caps = caps
         self._ssl_context = ssl_context
         self._proxy = None if proxy is None else parse_proxy(proxy)
+        self._allowed = is_public if public_only else None
         self._pool = Pool(idle_seconds, max_idle)
 
     @property
@@ -132,7 +138,7 @@ class Transport:
         connection = self._pool.create(target.origin)
         sock: socket.socket | None = None
         try:
-            sock = await dial(via.host, via.port)
+            sock = await dial(via.host, via.port, self._allowed)
             if context is not None and self._proxy is not None:
                 await open_tunnel(sock, self._proxy, target)
             name = target.host if context is not None else None
@@ -180,8 +186,7 @@ class Exchange:
         if connection.end():
             self._pool.give_back(connection)
         else:
-            self._response.fail(ConnectionLost("the exchange was closed before the end of its body"))
-            connection.abort()
+            connection.abort(ConnectionLost("the exchange was closed before the end of its body"))
 
     async def aclose(self) -> None:
         """Do what ``close`` does, for callers that await."""

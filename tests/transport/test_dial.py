@@ -76,6 +76,45 @@ async def test_the_families_take_turns(monkeypatch):
     assert await dial._resolve("name", 1) == [(v6, "a"), (v4, "d"), (v6, "b"), (v6, "c")]
 
 
+PRIVATE = ("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.0.1", "169.254.169.254", "100.64.0.1", "0.0.0.0")
+OTHER = ("224.0.0.1", "255.255.255.255", "::1", "::", "fe80::1", "fc00::1", "ff02::1", "2001:db8::1")
+WRAPPED = ("::ffff:127.0.0.1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:a00:1::")
+
+
+@pytest.mark.parametrize("address", PRIVATE + OTHER + WRAPPED)
+def test_an_address_inside_is_not_public(address):
+    assert not dial.is_public(address)
+
+
+@pytest.mark.parametrize("address", ["8.8.8.8", "2606:4700::1111", "::ffff:8.8.8.8", "64:ff9b::808:808"])
+def test_an_address_outside_is(address):
+    assert dial.is_public(address)
+
+
+async def test_only_allowed_addresses_are_dialled(answer, resolve):
+    server, other = await answer(b""), await answer(b"", host="127.0.0.2")
+    resolve(("127.0.0.1", server.port), ("127.0.0.2", other.port))
+    sock = await dial.dial("name", 1, lambda address: address == "127.0.0.2")
+    assert sock.getpeername() == ("127.0.0.2", other.port)
+    sock.close()
+
+
+@pytest.mark.parametrize(
+    "host", ["127.0.0.1", "localhost", "[::1]", "[::ffff:127.0.0.1]", "2130706433", "127.1"]
+)
+async def test_a_public_transport_never_connects_inside(answer, host):
+    server = await answer(b"")
+    transport = Transport(public_only=True)
+    with pytest.raises(ConnectError, match="no address that may be connected to"):
+        await transport.send("GET", f"http://{host}:{server.port}/")
+    assert server.accepted == transport.open_connections == 0
+
+
+def test_a_proxy_cannot_promise_public_addresses():
+    with pytest.raises(ValueError, match="proxy"):
+        Transport(public_only=True, proxy="http://127.0.0.1:1")
+
+
 async def test_a_late_winner_is_closed(answer, monkeypatch, resolve):
     """Two attempts that succeed in one turn of the loop: one socket is used, the other closed."""
     server = await answer(b"")

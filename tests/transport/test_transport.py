@@ -343,6 +343,7 @@ async def test_a_cut_answer_is_a_lost_connection(transport, answer, raw):
         await fetch(transport, server.url)
     assert caught.value.sent
     assert len(server.requests) == 1, "sent again"
+    await asyncio.sleep(0.01)
     assert transport.open_connections == 0
 
 
@@ -538,6 +539,16 @@ async def test_two_readers_of_one_answer_are_a_mistake_that_is_told(transport, s
         await anext(exchange)
     with pytest.raises(ConnectionLost):
         await first
+
+
+async def test_closing_the_transport_is_not_the_end_of_a_body(answer):
+    server = await answer(b"HTTP/1.1 200 OK\r\n\r\nnot all")
+    transport = Transport()
+    exchange = await transport.send("GET", server.url)
+    await asyncio.gather(transport.aclose(), transport.aclose())
+    assert await anext(exchange) == b"not all"
+    with pytest.raises(ConnectionLost):
+        await anext(exchange)
 
 
 async def test_a_closed_transport_has_no_sockets_and_takes_no_calls(answer):
