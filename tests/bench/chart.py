@@ -9,7 +9,7 @@ import msgspec
 __all__ = ["Curve", "draw"]
 
 _PANEL_WIDTH, _PANEL_HEIGHT = 300, 220
-_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 18, 52, 34
+_LEFT, _RIGHT, _TOP, _BOTTOM = 52, 22, 52, 34
 _HEADING = 48
 _COLUMNS = 3
 
@@ -17,7 +17,8 @@ _STYLE = """
 text { font: 11px system-ui, sans-serif; fill: #57606a }
 .heading { font-size: 16px; font-weight: 600; fill: #1f2328 }
 .title { font-size: 12px; font-weight: 600; fill: #1f2328 }
-.exponent { fill: #0969da; font-weight: 600 }
+.power { fill: #0969da; font-weight: 600 }
+.exponent { font-size: 9px }
 .grid { stroke: #d8dee4; stroke-width: 1 }
 .fit { stroke: #0969da; stroke-width: 1.5; stroke-dasharray: 4 4; opacity: .5 }
 .curve { stroke: #0969da; stroke-width: 2; fill: none; stroke-linejoin: round }
@@ -60,7 +61,7 @@ def draw(curves: Sequence[Curve], heading: str) -> str:
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}">',
         f"<style>{_STYLE}</style>",
         f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-        f'<text class="heading" x="20" y="30">{escape(heading)}</text>',
+        f'<text class="heading" x="{_LEFT}" y="30">{escape(heading)}</text>',
     ]
     for number, curve in enumerate(curves):
         x, y = number % columns * _PANEL_WIDTH, _HEADING + number // columns * _PANEL_HEIGHT
@@ -72,7 +73,7 @@ def _panel(curve: Curve, all_costs: Sequence[float]) -> Iterator[str]:
     across = _scale(curve.sizes, _LEFT, _PANEL_WIDTH - _RIGHT)
     up = _scale(all_costs, _PANEL_HEIGHT - _BOTTOM, _TOP)
     yield f'<text class="title" x="{_LEFT}" y="20">{escape(curve.title)}</text>'
-    yield f'<text x="{_LEFT}" y="36">µs CPU <tspan class="exponent">~ n^{curve.exponent:.2f}</tspan></text>'
+    yield f'<text x="{_LEFT}" y="38">µs of CPU ~ {_power(curve.exponent)}</text>'
     yield from _grid(across, up)
     yield _fit(curve, across, up)
     points = [(across.at(size), up.at(cost)) for size, cost in zip(curve.sizes, curve.costs, strict=True)]
@@ -85,11 +86,19 @@ def _grid(across: _Scale, up: _Scale) -> Iterator[str]:
     for decade in across.decades():
         x = across.at(10**decade)
         yield f'<line class="grid" x1="{x:.1f}" x2="{x:.1f}" y1="{up.start}" y2="{up.end}"/>'
-        yield f'<text x="{x:.1f}" y="{up.start + 18}" text-anchor="middle">{10**decade:,}</text>'
+        yield f'<text x="{x:.1f}" y="{up.start + 18}" text-anchor="middle">{_short(10**decade)}</text>'
     for decade in up.decades():
         y = up.at(10**decade)
         yield f'<line class="grid" x1="{across.start}" x2="{across.end}" y1="{y:.1f}" y2="{y:.1f}"/>'
-        yield f'<text x="{across.start - 8}" y="{y + 4:.1f}" text-anchor="end">{10**decade:,}</text>'
+        yield f'<text x="{across.start - 8}" y="{y + 4:.1f}" text-anchor="end">{_short(10**decade)}</text>'
+
+
+def _power(exponent: float) -> str:
+    return f'<tspan class="power">n<tspan class="exponent" dy="-4">{exponent:.2f}</tspan></tspan>'
+
+
+def _short(number: float) -> str:
+    return f"{number / 1_000:,.0f}k" if number >= 1_000 else f"{number:g}"
 
 
 def _fit(curve: Curve, across: _Scale, up: _Scale) -> str:

@@ -12,7 +12,6 @@ __all__ = [
     "added_p50_ms",
     "cpu_us",
     "delivered",
-    "errors",
     "exponent",
     "first_p50_ms",
     "help_seconds",
@@ -116,12 +115,6 @@ def lost(round_: Round, name: str) -> float | None:
     """Chunks that never came."""
     load = round_[name].load
     return float(load.lost_marks) if load else None
-
-
-def errors(round_: Round, name: str) -> float | None:
-    """Answers that were wrong, cut, or never came."""
-    load = round_[name].load
-    return float(load.errors) if load else None
 
 
 def kilobytes_each(round_: Round, name: str) -> float | None:

@@ -15,6 +15,7 @@ __all__ = [
     "HARNESS_CORE",
     "ROOT",
     "children_cpu_seconds",
+    "core_busy_seconds",
     "cpu_seconds",
     "file_limit",
     "free_port",
@@ -105,6 +106,14 @@ def stopping(process: subprocess.Popen[bytes], patience: float = 5.0) -> Iterato
 def cpu_seconds(pid: int) -> float:
     """CPU time of a process and its descendants, user and system, those that ended included."""
     return sum(map(_own_cpu_seconds, _tree(pid)))
+
+
+def core_busy_seconds(core: int) -> float:
+    """How long a core has worked, for whomever, or was taken by the host."""
+    lines = Path("/proc/stat").read_text().splitlines()
+    line = next(line for line in lines if line.startswith(f"cpu{core} "))
+    user, nice, system, _idle, _iowait, irq, softirq, steal, *_guests = map(int, line.split()[1:])
+    return (user + nice + system + irq + softirq + steal) / _TICKS
 
 
 def resident_bytes(pid: int) -> int:

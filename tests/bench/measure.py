@@ -6,13 +6,17 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Self
 
 import msgspec
+from msgspec.structs import astuple
 
 from tests.bench.contestants import Running, ask
 from tests.bench.machine import (
+    CONTESTANT_CORE,
     HARNESS_CORE,
     children_cpu_seconds,
+    core_busy_seconds,
     cpu_seconds,
     resident_bytes,
     spawn,
@@ -30,7 +34,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     """What was seen. `cpu_seconds` belongs to all units of the load, the warm-up included.
 
     `harness_busy` is the share of its core that mock and load generator used: near 1 the harness,
-    not the contestant, was the limit.
+    not the contestant, was the limit. `disturbed` is the share of the contestant's core that others used.
     """
 
     contestant: str
@@ -41,6 +45,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     resident_before: int = 0
     resident_peak: int = 0
     harness_busy: float = 0.0
+    disturbed: float = 0.0
     ready_seconds: float = 0.0
     help_seconds: float | None = None
 
@@ -53,18 +58,19 @@ def measure(workload: Workload, running: Running, mock: Mock) -> Sample:
     )
     pid = running.pid
     before = _resident(pid)
-    cpu, harness, clock = _cpu(pid), cpu_seconds(mock.pid) + children_cpu_seconds(), time.monotonic()
+    start = _Clocks.read(pid, mock)
     load, peak = _watch(argv, pid, workload.hold)
-    elapsed = time.monotonic() - clock
+    used = _Clocks.read(pid, mock).since(start)
     return Sample(
         contestant=running.name,
         workload=workload.name,
         load=load,
         expected_marks=int(workload.load.get("marks", 0)) * load.started,
-        cpu_seconds=_cpu(pid) - cpu if pid else None,
+        cpu_seconds=used.contestant if pid else None,
         resident_before=before,
         resident_peak=peak,
-        harness_busy=(cpu_seconds(mock.pid) + children_cpu_seconds() - harness) / elapsed,
+        harness_busy=used.harness / used.wall,
+        disturbed=max(0.0, used.core - used.contestant) / used.wall,
     )
 
 
@@ -80,8 +86,25 @@ def measure_start(workload: Workload, running: Running, help_argv: Sequence[str]
     )
 
 
-def _cpu(pid: int | None) -> float:
-    return cpu_seconds(pid) if pid else 0.0
+class _Clocks(msgspec.Struct, frozen=True):
+    """Seconds: of the wall, and of CPU for the contestant, its core, and the harness."""
+
+    wall: float
+    contestant: float
+    core: float
+    harness: float
+
+    @classmethod
+    def read(cls, pid: int | None, mock: Mock) -> Self:
+        return cls(
+            time.monotonic(),
+            cpu_seconds(pid) if pid else 0.0,
+            core_busy_seconds(CONTESTANT_CORE),
+            cpu_seconds(mock.pid) + children_cpu_seconds(),
+        )
+
+    def since(self, start: Self) -> Self:
+        return type(self)(*(now - then for now, then in zip(astuple(self), astuple(start), strict=True)))
 
 
 def _resident(pid: int | None) -> int:

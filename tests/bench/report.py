@@ -12,6 +12,7 @@ from tests.bench import figures
 from tests.bench.figures import Round
 from tests.bench.goals import ROWS, Row, Verdict, achieved, judge
 from tests.bench.machine import FOLDER
+from tests.bench.measure import Sample
 
 __all__ = ["Results", "save", "table", "warnings"]
 
@@ -20,6 +21,7 @@ Results = Mapping[str, Sequence[Round]]
 
 _COLOURS = {Verdict.GOAL: "bold green", Verdict.FLOOR: "yellow", Verdict.MISSED: "bold red", Verdict.NONE: ""}
 _SATURATED = 0.95
+_DISTURBED = 0.1
 
 
 def table(results: Results, contestants: Sequence[str], subject: str) -> Table:
@@ -44,15 +46,10 @@ def table(results: Results, contestants: Sequence[str], subject: str) -> Table:
 
 
 def warnings(results: Results) -> Iterator[str]:
-    """What makes a figure doubtful: wrong answers, and a harness that was itself the limit."""
+    """What makes a figure doubtful: wrong answers, a harness that was itself the limit, a busy machine."""
     for workload, rounds in results.items():
         for name in sorted({name for round_ in rounds for name in round_}):
-            wrong = sum(figures.errors(round_, name) or 0 for round_ in rounds if name in round_)
-            if wrong:
-                yield f"{workload}: {name} had {wrong:,.0f} answers that were wrong, cut or never came"
-            busy = max(round_[name].harness_busy for round_ in rounds if name in round_)
-            if busy > _SATURATED and name != "direct":
-                yield f"{workload}: the harness was {busy:.0%} busy; {name} may be faster than shown"
+            yield from _doubts(workload, name, [round_[name] for round_ in rounds if name in round_])
 
 
 def save(results: Results) -> Path:
@@ -61,6 +58,18 @@ def save(results: Results) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(msgspec.json.format(msgspec.json.encode(results), indent=1))
     return path
+
+
+def _doubts(workload: str, name: str, samples: Sequence[Sample]) -> Iterator[str]:
+    wrong = sum(sample.load.errors for sample in samples if sample.load)
+    if wrong:
+        yield f"{workload}: {name} had {wrong:,} answers that were wrong, cut or never came"
+    busy = max(sample.harness_busy for sample in samples)
+    if busy > _SATURATED and name != "direct":
+        yield f"{workload}: the harness was {busy:.0%} busy; {name} may be faster than shown"
+    disturbed = max(sample.disturbed for sample in samples)
+    if disturbed > _DISTURBED and name != "direct":
+        yield f"{workload}: others took up to {disturbed:.0%} of the core while {name} was measured"
 
 
 def _rows(results: Results, contestants: Sequence[str]) -> Iterator[Row]:

@@ -60,11 +60,12 @@ def test_table_shows_ratio_floor_goal_and_verdict() -> None:
     ]
 
 
-def test_wrong_answers_and_a_busy_harness_are_said() -> None:
+def test_what_makes_a_figure_doubtful_is_said() -> None:
     wrong = sample("gateway", bad_body=3, unfinished=1)
-    busy = Sample(contestant="nginx", workload="W1", harness_busy=0.99)
+    busy = Sample(contestant="nginx", workload="W1", harness_busy=0.99, disturbed=0.3)
     said = list(report.warnings({"W1": [{"gateway": wrong, "nginx": busy}]}))
     assert said == [
         "W1: gateway had 4 answers that were wrong, cut or never came",
         "W1: the harness was 99% busy; nginx may be faster than shown",
+        "W1: others took up to 30% of the core while nginx was measured",
     ]

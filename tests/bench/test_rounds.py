@@ -118,4 +118,4 @@ def test_a_chart_is_xml_with_a_dot_for_each_size() -> None:
     ]
     svg = ET.fromstring(draw(curves, "growth"))
     assert len(list(svg.iter("{http://www.w3.org/2000/svg}circle"))) == 5
-    assert "n^1.02" in "".join(svg.itertext())
+    assert "~ n1.02" in "".join(svg.itertext())
