@@ -54,8 +54,7 @@ class SandboxServer:
         """Drop all connections, stop serving, close the store."""
         if self._server is None or self._serving is None:
             return
-        self._server.drop_connections()
-        self._server.should_exit = True
+        self._server.stop()
         await self._serving
         await self._sandbox.aclose()
         self._server = self._serving = None
@@ -82,24 +81,38 @@ def create_app(sandbox: Sandbox) -> ASGIApp:
 
 
 class _Server(uvicorn.Server):
-    """Leaves the process's signal handlers alone, and says when it is ready."""
+    """A guest in somebody's event loop: no signal handlers, ready and gone without delay."""
 
     def __init__(self, config: uvicorn.Config) -> None:
         super().__init__(config)
         self.ready = asyncio.Event()
-
-    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        await super().startup(sockets)
-        self.ready.set()
+        self._stop = asyncio.Event()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
         yield
 
-    def drop_connections(self) -> None:
-        """Close every socket; running answers see their client leave."""
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.ready.set()
+
+    async def main_loop(self) -> None:
+        while not self._stop.is_set():
+            await self.on_tick(0)  # renews the date header
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._stop.wait(), 1.0)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Close every socket; running answers see their client leave, and end."""
+        for server in self.servers:
+            server.close()
         for connection in list(self.server_state.connections):
             connection.transport.close()
+        await asyncio.gather(*self.server_state.tasks, return_exceptions=True)
+
+    def stop(self) -> None:
+        """Ask the server to end."""
+        self._stop.set()
 
 
 def _config(app: Any) -> uvicorn.Config:
