@@ -73,7 +73,25 @@ def test_what_comes_after_the_end_marker_does_not_count() -> None:
     assert answer.add(b"[DONE]") == answer.add(b"garbage") == ()
 
 
-_WORDS = ["choices", "delta", "message", "content", "index", "finish_reason", "usage", "error", "code", "tool_calls", "function", "arguments", "id", "object", "type", "logprobs", "x"]
+_WORDS = [
+    "choices",
+    "delta",
+    "message",
+    "content",
+    "index",
+    "finish_reason",
+    "usage",
+    "error",
+    "code",
+    "tool_calls",
+    "function",
+    "arguments",
+    "id",
+    "object",
+    "type",
+    "logprobs",
+    "x",
+]
 _json = st.recursive(
     st.none() | st.booleans() | st.integers(-5, 2**70) | st.text(max_size=5) | st.floats(allow_nan=False),
     lambda inner: (
