@@ -20,6 +20,7 @@ __all__ = ["AnswerReader"]
 _log = logging.getLogger(__name__)
 
 _ANSWER_PHASES = frozenset({"answer", "image_gen"})
+_THINKING_PHASES = frozenset({"think", "thinking_summary"})
 _REASONS: dict[str, FinishReason] = {"length": "length", "content_filter": "content_filter"}
 _extra = msgspec.json.Decoder(Extra)
 
@@ -103,6 +104,7 @@ class AnswerReader:
         self._usage = msgspec.Raw()
         self._reason: FinishReason = "stop"
         self._broken = 0
+        self._thought = False
         self._spoke = False
         self.response_id = ""
         self.finished = False
@@ -117,8 +119,7 @@ class AnswerReader:
         """Return the events of one frame. Raises the error that the frame reports."""
         frame = read_frame(data)
         if frame is None:
-            self._broken += data.strip() != b"[DONE]"
-            return ()
+            return self._unreadable(data)
         if (frame.error or not frame.choices) and (error := find_complaint(data)):
             raise error
         if frame.usage and bytes(frame.usage) != b"null":
@@ -146,13 +147,20 @@ class AnswerReader:
             last.append(usage)
         return [*last, Finish("tool_calls" if self._tools and self._tools.calls else self._reason)]
 
+    def _unreadable(self, data: bytes) -> Iterable[AnyEvent]:
+        """Read frames that a line of blanks parted instead of an empty one; count what is no frame."""
+        if b"\n" in data:
+            return [event for line in data.split(b"\n") for event in self.read(line)]
+        self._broken += data.strip() not in (b"", b"[DONE]")
+        return ()
+
     def _text_for(self, request: GenerationRequest) -> _Text:
         if request.chat_type == "t2i":
             return _Caption(self._gallery)
         return self._tools or _PlainText()
 
     def _cut(self) -> AnswerCut | InvalidAnswer:
-        if self._spoke or self._gallery:
+        if self._spoke or self._thought or self._gallery:
             return AnswerCut("The answer ended before its finish marker.", sent=True)
         if self._broken:
             return InvalidAnswer("The provider's answer cannot be read.", sent=True)
@@ -193,6 +201,7 @@ class AnswerReader:
     def _beside(self, phase: str, delta: Delta, frame: Frame) -> Sequence[AnyEvent]:
         """Return the events of what is not the answer's text; a tool's own words are left out."""
         extra = read_part(delta.extra, _extra) or Extra()
+        self._thought = self._thought or phase in _THINKING_PHASES
         match phase:
             case "think":
                 return (ReasoningDelta(delta.content),) if delta.content else ()

@@ -18,7 +18,13 @@ class Sandbox:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = httpx.AsyncClient(base_url=url, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=url, trust_env=False, verify=False)
+        self._seen = 0
+
+    async def reset(self) -> None:
+        """Forget the faults and the requests of earlier tests."""
+        await self._http.delete("/__sandbox__/faults")
+        self._seen = max((entry["number"] for entry in await self.journal()), default=0)
 
     async def fault(self, kind: str, **more: object) -> None:
         """Script a fault."""
@@ -27,7 +33,8 @@ class Sandbox:
 
     async def journal(self, endpoint: str = "") -> list[dict]:
         """Return the requests that were seen."""
-        entries = (await self._http.get("/__sandbox__/journal")).json()
+        answer = await self._http.get("/__sandbox__/journal", params={"after": self._seen})
+        entries = answer.json()
         return [entry for entry in entries if not endpoint or entry["endpoint"] == endpoint]
 
     async def get(self, url: str) -> httpx.Response:
@@ -38,16 +45,28 @@ class Sandbox:
         await self._http.aclose()
 
 
-@pytest.fixture
-async def sandbox(anyio_backend: str) -> AsyncGenerator[Sandbox, None]:
+@pytest.fixture(scope="module")
+def anyio_backend() -> str:
+    """Keep one event loop for the tests that share a server."""
+    return "asyncio"
+
+
+@pytest.fixture(scope="module")
+async def sandbox_url(anyio_backend: str) -> AsyncGenerator[str, None]:
     settings = SandboxSettings(
         first_token_seconds=0, tokens_per_second=0, image_seconds=0.05, video_seconds=0.2
     )
     server = SandboxServer(settings)
-    door = Sandbox(await server.start())
-    yield door
-    await door.aclose()
+    yield await server.start()
     await server.aclose()
+
+
+@pytest.fixture
+async def sandbox(sandbox_url: str) -> AsyncGenerator[Sandbox, None]:
+    sandbox = Sandbox(sandbox_url)
+    await sandbox.reset()
+    yield sandbox
+    await sandbox.aclose()
 
 
 @pytest.fixture

@@ -359,9 +359,7 @@ async def test_an_upload_of_the_wrong_length_is_an_error(upstream, account):
     async def pieces():
         yield b"too short"
 
-    stored = StoredFile(
-        id="f1", owner="alice", name="a.png", size=100, media_type="image/png", created=0
-    )
+    stored = StoredFile(id="f1", owner="alice", name="a.png", size=100, media_type="image/png", created=0)
     with pytest.raises(GatewayError):
         await upstream.upload(stored, pieces(), account)
 
