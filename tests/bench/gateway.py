@@ -24,6 +24,8 @@ t2i = ["local"]
 t2v = ["qwen"]
 [models]
 default = "bench"
+[log]
+format = "json"
 [upstreams.local]
 kind = "openai_compatible"
 base_url = "http://127.0.0.1:{mock_port}/v1"

@@ -68,7 +68,7 @@ def _profile(workload: Workload) -> tuple[Counter[Place], float]:
     """The samples, and the CPU microseconds of one answer or chunk."""
     output = FOLDER / "run" / "profile.json"
     output.parent.mkdir(parents=True, exist_ok=True)
-    command = (sys.executable, "-m", "tests.bench.sampler", output)
+    command = (sys.executable, "-P", Path(__file__).with_name("sampler.py"), output)
     shape = Shape(text_upstream="qwen" if workload.wire == "native" else "local")
     gateway = Gateway(shape, command)
     with mock_server(workload.mock) as mock, run_contestant(gateway, mock.port, "profile") as running:

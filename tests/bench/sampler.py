@@ -1,6 +1,6 @@
 """Run a command of the gateway in this process under a sampling profiler.
 
-    python -m tests.bench.sampler OUTPUT serve --config FILE --port N
+    python -P sampler.py OUTPUT serve --config FILE --port N
 
 A timer that runs on CPU time interrupts every 4 ms; the handler notes whose turn it was. Unlike a tracing
 profiler this does not charge functions for being called. When the command has ended, OUTPUT holds the

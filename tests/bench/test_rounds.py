@@ -5,6 +5,7 @@ import subprocess
 import sys
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from shutil import which
 
 import msgspec
 import pytest
@@ -19,6 +20,7 @@ from tests.bench.rounds import rotated, run_workload
 from tests.bench.tools import MockOptions, mock_server
 from tests.bench.workloads import Workload, answers, catalogue, chosen
 
+needs_cc = pytest.mark.skipif(which("cc") is None, reason="there is no C compiler")
 needs_nginx = pytest.mark.skipif(not Nginx().available(), reason="nginx is not installed")
 
 
@@ -38,6 +40,7 @@ def test_workloads_are_chosen_by_name_or_by_family() -> None:
     assert chosen(everything, ()) == everything
 
 
+@needs_cc
 @needs_nginx
 def test_a_workload_runs_in_turns() -> None:
     told: list[str] = []
@@ -55,6 +58,7 @@ def test_a_workload_runs_in_turns() -> None:
         assert past.cpu_seconds is None
 
 
+@needs_cc
 @needs_nginx
 def test_held_streams_end_when_all_are_open() -> None:
     workload = Workload(
@@ -77,6 +81,7 @@ def test_a_contestant_that_ends_at_once_is_named() -> None:
         never.__enter__()
 
 
+@needs_cc
 def test_the_id_of_a_task_goes_into_the_path() -> None:
     workload = msgspec.structs.replace(
         chosen(catalogue(), ("W8",))[0], load={"requests": 2, "seconds": 5, "expect": "task_status"}

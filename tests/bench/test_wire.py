@@ -5,11 +5,14 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from shutil import which
 
 import pytest
 
 from tests.bench.contestants import ask
 from tests.bench.tools import LoadResult, MockOptions, load_argv, mock_server, read_result
+
+pytestmark = pytest.mark.skipif(which("cc") is None, reason="there is no C compiler")
 
 CHAT = "/v1/chat/completions"
 STREAM = '{"stream":true}'

@@ -1,5 +1,6 @@
 """The two C programs of the harness: compiled when first needed, started, read."""
 
+import os
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -83,7 +84,9 @@ def binary(name: str) -> Path:
     source, target = _SOURCES / f"{name}.c", FOLDER / "bin" / name
     if not target.exists() or target.stat().st_mtime < source.stat().st_mtime:
         target.parent.mkdir(parents=True, exist_ok=True)
-        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", target, source], check=True)
+        fresh = target.with_suffix(f".{os.getpid()}")
+        subprocess.run(["cc", "-O2", "-Wall", "-Wextra", "-Werror", "-o", fresh, source], check=True)
+        fresh.replace(target)
     return target
 
 
