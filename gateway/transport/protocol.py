@@ -25,9 +25,9 @@ _HIGH_WATER = 256 * 1024
 
 
 class Connection(asyncio.Protocol):
-    """A socket and the exchange that is on it; between two exchanges ``response`` is None.
+    """A socket, and the exchange on it: ``begin``, one ``send``, ``wait`` as often as needed, ``end``.
 
-    ``abort`` is the one way out of everything: it closes the socket and ends the upload, now.
+    ``abort`` is the one way out of everything: it closes the socket and ends response and upload, now.
     """
 
     __slots__ = (
@@ -64,7 +64,7 @@ class Connection(asyncio.Protocol):
         self._drained: asyncio.Future[None] | None = None
         self._reading_paused = self._writing_paused = False
 
-    # One exchange: begin, send, wait as often as needed, end.
+    # The exchange's side.
 
     def begin(self, response: Response, deadlines: Deadlines, started_at: float) -> None:
         """Read what comes from now on into ``response``. Raises ``ConnectError``."""
@@ -153,6 +153,9 @@ class Connection(asyncio.Protocol):
     async def _run_upload(self, body: AsyncIterable[bytes], length: int | None) -> None:
         try:
             await upload(self, body, length)
+        except asyncio.CancelledError:
+            self.abort()  # it may be the caller's body that was cancelled, not we
+            raise
         except Exception as error:  # noqa: BLE001 - whatever it is, whoever reads the response gets it
             self.abort(error)
         else:

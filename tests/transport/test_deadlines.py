@@ -132,11 +132,12 @@ async def test_the_first_byte_is_waited_for_from_the_end_of_the_upload(transport
 
 
 async def test_a_reader_that_takes_its_time_is_not_the_servers_silence(transport, answer):
-    server = await answer([HEAD + b"x" * 10, b"y" * 990], pause=0.3)
-    deadlines = Deadlines(between_bytes=0.2)
+    server = await answer([HEAD, b"x" * 10, b"y" * 990], pause=0.2)
+    deadlines = Deadlines(first_byte=0.1, between_bytes=0.3)
     async with await transport.send("GET", server.url, deadlines=deadlines) as exchange:
+        await asyncio.sleep(0.15)
         assert await anext(exchange) == b"x" * 10
-        await asyncio.sleep(0.25)
+        await asyncio.sleep(0.35)
         assert await anext(exchange) == b"y" * 990
 
 
@@ -150,6 +151,14 @@ async def test_each_exchange_of_a_connection_has_its_own_deadlines(transport, an
     await asyncio.sleep(0.2)
     assert server.accepted == 1
     assert await expect(SilenceTimeout, transport, server, short) < 0.35
+    assert server.accepted == 1
+
+
+async def test_short_deadlines_hold_after_long_ones(transport, answer):
+    whole = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+    server = await answer(whole, b"")
+    assert await fetch(transport, server, Deadlines(first_byte=9, between_bytes=9, total=9)) == b"ok"
+    assert await expect(FirstByteTimeout, transport, server, Deadlines(first_byte=0.1)) < 1
     assert server.accepted == 1
 
 

@@ -118,6 +118,19 @@ async def test_an_error_in_the_callers_stream_comes_back_and_closes_the_socket(t
     await server.until_empty()
 
 
+async def test_a_cancel_inside_the_callers_stream_ends_the_call(transport, answer):
+    server = await answer(OK)
+
+    async def pieces():
+        yield b"abc"
+        raise asyncio.CancelledError
+
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionLost):
+            await transport.send("POST", server.url, body=pieces())
+    await server.until_empty()
+
+
 async def test_writing_waits_for_a_peer_that_does_not_read(transport, start):
     begin = asyncio.Event()
 
@@ -522,6 +535,17 @@ async def test_a_whole_body_can_be_read_after_the_connection_went_back(transport
     assert transport.idle_connections == 1
     assert await fetch(transport, server.url) == (200, b"hello")
     assert await exchange.read() == b"hello"
+    assert server.accepted == 1
+
+
+async def test_an_unread_body_that_is_whole_does_not_spoil_the_connection(transport, answer):
+    """Its last bytes may have stopped the reading."""
+    server = await answer(b"HTTP/1.1 200 OK\r\nContent-Length: 400000\r\n\r\n" + b"x" * 400_000, OK)
+    exchange = await transport.send("GET", server.url)
+    await asyncio.sleep(0.1)
+    exchange.close()
+    async with asyncio.timeout(5):
+        assert await fetch(transport, server.url) == (200, b"hello")
     assert server.accepted == 1
 
 
