@@ -100,8 +100,9 @@ class Ledger:
         try:
             yield
         finally:
-            for task in tasks:
-                task.cancel()
+            async with self._sync:  # No write is cut off half-way.
+                for task in tasks:
+                    task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._flush()
 
@@ -140,23 +141,25 @@ class Ledger:
                 self._verdict_changed.set()
 
     async def _flush(self) -> bool:
-        """Write what is unwritten; False when the store is away, which then keeps its place in line."""
-        while self._unwritten:
-            scope = next(iter(self._unwritten))
-            del self._unwritten[scope]
-            try:
-                await self._write(scope)
-            except StoreUnavailable as error:
-                self._unwritten[scope] = None
-                get_logger().warning("ledger_not_written", error=str(error))
-                return False
+        """Write what is unwritten; False when the store is away."""
+        try:
+            while self._unwritten:
+                await self._write(next(iter(self._unwritten)))
+        except StoreUnavailable as error:
+            get_logger().warning("ledger_not_written", error=str(error))
+            return False
         return True
 
     async def _write(self, scope: Scope) -> None:
         line = self._lines[scope]
         async with self._sync:
-            while not await self._try_write(scope, line):
-                self._take_in(scope, await self._store.get(LEDGER, scope.key))
+            del self._unwritten[scope]  # What is learned while the store writes is news again.
+            try:
+                while not await self._try_write(scope, line):
+                    self._take_in(scope, await self._store.get(LEDGER, scope.key))
+            except StoreUnavailable:
+                self._unwritten[scope] = None
+                raise
 
     async def _try_write(self, scope: Scope, line: _Line) -> bool:
         mine = line.standing

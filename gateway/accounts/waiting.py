@@ -61,7 +61,8 @@ class WaitingRoom(Generic[_Line, _Wish, _Thing]):
     def serve_one(self, line: _Line) -> bool:
         """Give the first waiter in line what it wishes for, if there is such a thing for any of them."""
         for waiter in self._lines.get(line, ()):
-            thing = self._take(waiter.wish)
+            # One that was cancelled stands in line until its task has run.
+            thing = None if waiter.turn.done() else self._take(waiter.wish)
             if thing is not None:
                 self._answer(waiter, thing)
                 return True

@@ -77,7 +77,9 @@ def test_what_is_not_the_accounts_fault_only_counts(error):
     assert after(*[error] * 20) == Standing(requests=20)
 
 
-@pytest.mark.parametrize("error", [UpstreamUnavailable(""), UpstreamTimeout(""), EmptyAnswer(""), AmbiguousSubmit("")])
+@pytest.mark.parametrize(
+    "error", [UpstreamUnavailable(""), UpstreamTimeout(""), EmptyAnswer(""), AmbiguousSubmit("")]
+)
 def test_one_odd_fault_disables_nothing_and_several_in_a_row_open_the_circuit(error):
     four = after(*[error] * 4)
     assert (four.state, four.until) == ("ok", 0)
@@ -174,7 +176,9 @@ errors = st.one_of(
     st.builds(UpstreamUnavailable, st.just("")),
     st.builds(InvalidRequest, st.just("")),
 )
-outcomes = st.lists(st.tuples(errors, st.floats(-DAY, 2 * DAY), st.floats(0, HOUR), st.floats(0, 1)), max_size=40)
+outcomes = st.lists(
+    st.tuples(errors, st.floats(-DAY, 2 * DAY), st.floats(0, HOUR), st.floats(0, 1)), max_size=40
+)
 
 
 @given(outcomes)

@@ -90,3 +90,15 @@ async def test_a_thing_that_is_handed_to_a_leaver_is_put_back(shop):
         await waiter
     assert shop.stock == ["bread"]
     assert not shop.room
+
+
+async def test_a_leaver_is_passed_over_before_its_task_has_run(shop):
+    leaver, stayer = shop.wait("bread"), shop.wait("bread")
+    await asyncio.sleep(0)
+    leaver.cancel()
+    shop.stock += ["bread"]
+    assert shop.room.serve_one("line")
+    assert await stayer == "bread"
+    with pytest.raises(asyncio.CancelledError):
+        await leaver
+    assert shop.stock == []
