@@ -165,6 +165,9 @@ class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
 
 
 _NO_SAMPLING: Final = Sampling()
+_NO_THINKING: Final = Thinking()
+_NO_REASONING: Final = Reasoning()
+_NO_TEMPLATE: Final = ChatTemplateOptions()
 
 
 def read_messages(messages: list[ChatMessage]) -> tuple[Message, ...]:
@@ -201,14 +204,14 @@ def read_sampling(options: ChatOptions) -> Sampling:
 
 def read_thinking(options: ChatOptions) -> Thinking | None:
     """Read whether the model reasons first, in whichever of the five ways it was said."""
-    reasoning = options.reasoning or Reasoning()
-    template = options.chat_template_kwargs or ChatTemplateOptions()
+    reasoning = options.reasoning or _NO_REASONING
+    template = options.chat_template_kwargs or _NO_TEMPLATE
     thinking = Thinking(
         enabled=_first(options.enable_thinking, template.enable_thinking, reasoning.enabled),
         budget=_first(options.thinking_budget, template.thinking_budget, reasoning.max_tokens),
         effort=_first(options.reasoning_effort, reasoning.effort),
     )
-    return None if thinking == Thinking() else thinking
+    return None if thinking == _NO_THINKING else thinking
 
 
 def read_response_format(options: ChatOptions) -> ResponseFormat | None:
@@ -272,4 +275,7 @@ def _read_call(call: FunctionCall, call_id: str) -> ToolCall:
 
 
 def _first(*values: Any) -> Any:
-    return next((value for value in values if value is not None), None)
+    for value in values:
+        if value is not None:
+            return value
+    return None

@@ -20,7 +20,9 @@ def read_form_or_json(reader: BodyReader[T], call: Call) -> tuple[T, dict[str, A
     """Return a body and its unknown fields; raises `InvalidRequest`."""
     if call.parts:
         form = form_fields(call.parts)
-        return reader.convert(form), {name: form[name] for name in form.keys() - reader.fields}
+        return reader.convert(form), {
+            name: value for name, value in form.items() if name not in reader.fields
+        }
     fields = read_object(call.body)
     return reader.read(call.body), read_extra(fields, reader.fields)
 

@@ -50,8 +50,10 @@ def read_object(body: bytes) -> dict[str, msgspec.Raw]:
 
 def read_extra(fields: Mapping[str, msgspec.Raw], known: frozenset[str]) -> dict[str, Any]:
     """Decode the top-level fields that are not `known`; null is the same as absent."""
+    if fields.keys() <= known:
+        return {}
     extra = {}
-    for name in fields.keys() - known:
+    for name in (name for name in fields if name not in known):
         try:
             value = _decode_any(fields[name])
         except (msgspec.DecodeError, ValueError):

@@ -101,7 +101,7 @@ def _write(view: View, reply: Reply) -> Any:
         case StoredFile():
             return write_file(view, reply.base_url)
         case Chat():
-            return ChatCreated(view.id)
+            return ChatCreated(chat_id=view.id)
         case Deleted():
             return write_cancelled(view)
         case Page():
@@ -111,5 +111,5 @@ def _write(view: View, reply: Reply) -> Any:
 def _write_page(page: Page[Any], reply: Reply) -> TaskList | NativeModelList:
     data = [_write(item, msgspec.structs.replace(reply, id="")) for item in page.items]
     if data and isinstance(data[0], NativeModel):
-        return NativeModelList(data, data)
-    return TaskList(data, page.more)
+        return NativeModelList(data=data, models=data)
+    return TaskList(data=data, has_more=page.more)

@@ -5,9 +5,15 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.dialects.chat_completion import AnswerChoice, encode_with, write_choices
+from gateway.dialects.chat_completion import AnswerChoice, AnswerMessage, encode_with, write_choices
 from gateway.dialects.media_urls import media_lines, media_url
-from gateway.dialects.token_usage import TokenUsage, answer_size, count_tokens
+from gateway.dialects.token_usage import (
+    CompletionDetails,
+    PromptDetails,
+    TokenUsage,
+    answer_size,
+    count_tokens,
+)
 from gateway.generation.events import Media, Usage
 from gateway.generation.requests import GenerationRequest
 from gateway.generation.results import GenerationResult, Reply
@@ -23,23 +29,24 @@ __all__ = [
 ]
 
 
-class ImageUsage(msgspec.Struct, frozen=True):
-    """What pictures used; width and height are pixels."""
+class NativeUsage(msgspec.Struct, frozen=True, kw_only=True):
+    """What was used.
 
-    input_tokens: int
-    output_tokens: int
-    characters: int
-    width: int
-    image_count: int
-    height: int
+    Text is counted as in OpenAI's API, pictures as the provider counts them (width and height are
+    pixels), films with `prompt_tokens`, `output_tokens` and `total_tokens`.
+    """
 
-
-class VideoUsage(msgspec.Struct, frozen=True):
-    """What a film used."""
-
-    prompt_tokens: int
-    output_tokens: int
-    total_tokens: int
+    prompt_tokens: int | UnsetType = UNSET
+    completion_tokens: int | UnsetType = UNSET
+    input_tokens: int | UnsetType = UNSET
+    output_tokens: int | UnsetType = UNSET
+    total_tokens: int | UnsetType = UNSET
+    prompt_tokens_details: PromptDetails | UnsetType = UNSET
+    completion_tokens_details: CompletionDetails | UnsetType = UNSET
+    characters: int | UnsetType = UNSET
+    width: int | UnsetType = UNSET
+    image_count: int | UnsetType = UNSET
+    height: int | UnsetType = UNSET
 
 
 class NativeImage(msgspec.Struct, frozen=True):
@@ -50,28 +57,31 @@ class NativeImage(msgspec.Struct, frozen=True):
     height: int
 
 
-class NativeAnswer(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole answer. Send `chatId` and `parentId` back to go on from it."""
+class NativeAnswer(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="chat.completion"):
+    """A whole answer. Send `chatId` and `parentId` back to go on from it.
+
+    The content of pictures and films is nothing but their addresses, a line each; what the model said
+    about them is in `revised_prompt`.
+    """
 
     id: str
-    object: Literal["chat.completion"] = "chat.completion"
     created: int
     model: str
     choices: list[AnswerChoice]
-    usage: TokenUsage | ImageUsage | VideoUsage
+    usage: NativeUsage
     response_id: str | UnsetType = UNSET
     task_id: str | UnsetType = UNSET
     video_url: str | UnsetType = UNSET
     images: list[NativeImage] | UnsetType = UNSET
+    revised_prompt: str | UnsetType = UNSET
     chat_id: str = msgspec.field(name="chatId")
     parent_id: str = msgspec.field(name="parentId")
 
 
-class AcceptedTask(msgspec.Struct, frozen=True, kw_only=True):
+class AcceptedTask(msgspec.Struct, frozen=True, kw_only=True, tag_field="object", tag="chat.completion.task"):
     """A task that has begun; ask for its status until it is completed or failed."""
 
     id: str
-    object: Literal["chat.completion.task"] = "chat.completion.task"
     created: int
     model: str
     task_id: str
@@ -163,7 +173,7 @@ def _write_text(request: GenerationRequest, reply: Reply, result: GenerationResu
         created=reply.created,
         model=reply.model,
         choices=write_choices(result, reply.base_url),
-        usage=count_tokens(request, result.usage, answer_size(result)),
+        usage=_text_usage(count_tokens(request, result.usage, answer_size(result))),
         response_id=reply.id,
         chat_id=reply.chat_id,
         parent_id=reply.parent_id or reply.id,
@@ -175,7 +185,8 @@ def _write_images(reply: Reply, result: GenerationResult) -> NativeAnswer:
         id=reply.id,
         created=reply.created,
         model=reply.model,
-        choices=write_choices(result, reply.base_url),
+        choices=_write_addresses(result, reply.base_url),
+        revised_prompt=_said(result) or UNSET,
         usage=_image_usage(result.usage or Usage(), result.media),
         response_id=reply.id,
         task_id=result.task_id or UNSET,
@@ -194,14 +205,14 @@ def _write_pictures(media: tuple[Media, ...], base_url: str) -> list[NativeImage
 
 
 def _write_video(reply: Reply, result: GenerationResult) -> NativeAnswer:
-    usage = result.usage or Usage()
     task_id = result.task_id or reply.id
     return NativeAnswer(
         id=task_id,
         created=reply.created,
         model=reply.model,
-        choices=write_choices(result, reply.base_url),
-        usage=VideoUsage(usage.input_tokens, usage.output_tokens, usage.input_tokens + usage.output_tokens),
+        choices=_write_addresses(result, reply.base_url),
+        revised_prompt=_said(result) or UNSET,
+        usage=_film_usage(result.usage or Usage()),
         task_id=task_id,
         video_url=_video_url(result.media, reply.base_url) or UNSET,
         chat_id=reply.chat_id,
@@ -209,8 +220,29 @@ def _write_video(reply: Reply, result: GenerationResult) -> NativeAnswer:
     )
 
 
-def _image_usage(usage: Usage, media: tuple[Media, ...]) -> ImageUsage:
-    return ImageUsage(
+def _write_addresses(result: GenerationResult, base_url: str) -> list[AnswerChoice]:
+    message = AnswerMessage(content=media_lines(result.media, base_url))
+    return [AnswerChoice(index=0, message=message, finish_reason="stop")]
+
+
+def _said(result: GenerationResult) -> str:
+    return result.choices[0].text if result.choices else ""
+
+
+def _text_usage(counted: TokenUsage) -> NativeUsage:
+    return NativeUsage(**msgspec.structs.asdict(counted))
+
+
+def _film_usage(usage: Usage) -> NativeUsage:
+    return NativeUsage(
+        prompt_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
+        total_tokens=usage.input_tokens + usage.output_tokens,
+    )
+
+
+def _image_usage(usage: Usage, media: tuple[Media, ...]) -> NativeUsage:
+    return NativeUsage(
         input_tokens=usage.input_tokens,
         output_tokens=usage.output_tokens,
         characters=0,

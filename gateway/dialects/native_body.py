@@ -75,7 +75,7 @@ _TWINS: Final = {
     "system_message": "systemMessage",
     "tool_choice": "toolChoice",
 }
-_PASSED_ON: Final = frozenset({"user", "metadata"})
+_UNDERSTOOD: Final = _generation.fields - {"user", "metadata", "chat_template_kwargs"}
 _DEFAULT_CHAT_TYPE: Final = "t2t"
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -97,7 +97,7 @@ def read_generation(body: bytes) -> GenerationRequest:
         thinking=read_thinking(chat),
         continuation=_read_continuation(chat),
         delivery=_read_delivery(chat),
-        extra=read_extra(fields, _generation.fields - _PASSED_ON),
+        extra=read_extra(fields, _UNDERSTOOD),
     )
 
 
@@ -133,7 +133,9 @@ def _merge_twins(fields: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
 
 
 def _refuse_unknown(fields: Mapping[str, Any], known: frozenset[str]) -> None:
-    for name in fields.keys() - known:
+    for name in fields:
+        if name in known:
+            continue
         short = name[:64]
         nearest = get_close_matches(short, sorted(known), 1, 0.5)
         hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
@@ -178,7 +180,7 @@ def _read_file(file: str | dict[str, Any], path: str) -> MediaPart:
     if not isinstance(media_type, str) or not isinstance(file_id, str | None):
         raise InvalidRequest(f"{path}: id and type must be text", param=path)
     kind, _, _ = media_type.partition("/")
-    part = media_part("file", {"file_id": file_id} if file_id else inner, path)
+    part = media_part("file", {"file_id": file_id, "name": inner.get("name")} if file_id else inner, path)
     return msgspec.structs.replace(
         part, kind=kind if kind in {"image", "video", "audio"} else "file", media_type=media_type
     )

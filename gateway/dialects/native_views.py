@@ -21,11 +21,11 @@ __all__ = [
 ]
 
 
-class ChatCreated(msgspec.Struct, frozen=True):
+class ChatCreated(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation that has begun."""
 
-    chat_id: str = msgspec.field(name="chatId")
     success: bool = True
+    chat_id: str = msgspec.field(name="chatId")
 
 
 class NativeFile(msgspec.Struct, frozen=True):
@@ -38,19 +38,20 @@ class NativeFile(msgspec.Struct, frozen=True):
     url: str
 
 
-class FileUploaded(msgspec.Struct, frozen=True):
+class FileUploaded(msgspec.Struct, frozen=True, kw_only=True):
     """The answer to an upload; `id` or `file` may be given in a chat's `files`."""
 
+    success: bool = True
     id: str
     image_url: str = msgspec.field(name="imageUrl")
     file: NativeFile
-    success: bool = True
 
 
-class NativeModel(msgspec.Struct, frozen=True):
+class NativeModel(msgspec.Struct, frozen=True, kw_only=True):
     """A model and what it can do. `context_length` is in tokens, 0 when unknown."""
 
     id: str
+    object: Literal["model"] = "model"
     created: int
     owned_by: str
     name: str
@@ -59,54 +60,54 @@ class NativeModel(msgspec.Struct, frozen=True):
     vision: bool
     context_length: int
     upstream: str
-    object: Literal["model"] = "model"
 
 
-class NativeModelList(msgspec.Struct, frozen=True):
+class NativeModelList(msgspec.Struct, frozen=True, kw_only=True):
     """All models; `data` and `models` are the same."""
 
+    object: Literal["list"] = "list"
     data: list[NativeModel]
     models: list[NativeModel]
-    object: Literal["list"] = "list"
 
 
-class TaskList(msgspec.Struct, frozen=True):
+class TaskList(msgspec.Struct, frozen=True, kw_only=True):
     """A page of tasks; ask for the next one with ``after`` = the last task's id."""
 
+    object: Literal["list"] = "list"
     data: list[TaskStatusAnswer]
     has_more: bool
-    object: Literal["list"] = "list"
 
 
-class CancelledTask(msgspec.Struct, frozen=True):
+class CancelledTask(msgspec.Struct, frozen=True, kw_only=True):
     """A task that goes on no longer."""
 
+    success: bool = True
     task_id: str
     status: Literal["cancelled"] = "cancelled"
-    success: bool = True
 
 
 def write_file(file: StoredFile, base_url: str) -> FileUploaded:
     """Write a file that has been uploaded."""
     url = absolute_url(file.url, base_url)
-    return FileUploaded(file.id, url, NativeFile(file.id, file.name, file.size, file.media_type, url))
+    inner = NativeFile(file.id, file.name, file.size, file.media_type, url)
+    return FileUploaded(id=file.id, image_url=url, file=inner)
 
 
 def write_model(model: Model) -> NativeModel:
     """Write a model."""
     return NativeModel(
-        model.id,
-        model.created,
-        model.owned_by,
-        model.name or model.id,
-        model.description,
-        model.chat_types,
-        model.vision,
-        model.context_length,
-        model.upstream,
+        id=model.id,
+        created=model.created,
+        owned_by=model.owned_by,
+        name=model.name or model.id,
+        description=model.description,
+        chat_types=model.chat_types,
+        vision=model.vision,
+        context_length=model.context_length,
+        upstream=model.upstream,
     )
 
 
 def write_cancelled(task: Deleted) -> CancelledTask:
     """Write a task that was cancelled."""
-    return CancelledTask(task.id)
+    return CancelledTask(task_id=task.id)

@@ -44,6 +44,8 @@ class ChatCompletionBody(ChatOptions, frozen=True, kw_only=True):
 
 
 _reader: Final = BodyReader(ChatCompletionBody)
+# A chat template has switches that only its server knows, so they are passed on as well.
+_UNDERSTOOD: Final = _reader.fields - {"chat_template_kwargs"}
 _PATHS: Final = ("/v1/chat/completions", "/api/chat/completions", "/api/v1/chat/completions")
 
 
@@ -79,7 +81,7 @@ class OpenAIChatDialect(OpenAIObjects):
             sampling=read_sampling(body),
             thinking=read_thinking(body),
             delivery=read_delivery(body),
-            extra=read_extra(fields, _reader.fields),
+            extra=read_extra(fields, _UNDERSTOOD),
         )
 
     def encoder(self, request: GenerationRequest, reply: Reply) -> FrameEncoder:

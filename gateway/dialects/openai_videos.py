@@ -10,7 +10,7 @@ from gateway.dialects.base import Call, MediaRef, Purpose, Route
 from gateway.dialects.forms import read_form_or_json, read_pictures
 from gateway.dialects.json_body import BodyReader
 from gateway.dialects.openai_objects import OpenAIObjects
-from gateway.dialects.openai_views import DeletedObject, Video, VideoList, encode_view
+from gateway.dialects.openai_views import DeletedObject, ObjectList, Video, encode_view
 from gateway.dialects.references import ImageReference, read_reference
 from gateway.dialects.sizes import nearest_ratio
 from gateway.generation.errors import InvalidRequest
@@ -61,7 +61,7 @@ class OpenAIVideosDialect(OpenAIObjects):
     routes = (
         Route("POST", "/v1/videos", Purpose.GENERATE, "Make a video", VideoBody, Video, forms=True),
         Route("POST", _REMIX, Purpose.GENERATE, "Make a video from another", RemixBody, Video, forms=True),
-        Route("GET", "/v1/videos", Purpose.TASK_LIST, "List videos", None, VideoList),
+        Route("GET", "/v1/videos", Purpose.TASK_LIST, "List videos", None, ObjectList[Video]),
         Route("GET", "/v1/videos/{id}", Purpose.TASK_GET, "Look at a video", None, Video),
         Route("GET", "/v1/videos/{id}/content", Purpose.TASK_CONTENT, "Download a video", None, bytes),
         Route("DELETE", "/v1/videos/{id}", Purpose.TASK_DELETE, "Delete a video", None, DeletedObject),

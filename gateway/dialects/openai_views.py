@@ -1,7 +1,6 @@
 """Videos, models, files and lists in OpenAI's form."""
 
-from collections.abc import Sequence
-from typing import Any, Final, Literal
+from typing import Any, Final, Generic, Literal, TypeVar
 
 import msgspec
 
@@ -11,15 +10,15 @@ from gateway.generation.views import Chat, Deleted, Model, Page, StoredFile, Tas
 
 __all__ = [
     "DeletedObject",
-    "FileList",
     "FileObject",
     "ModelList",
     "ModelObject",
+    "ObjectList",
     "Video",
-    "VideoList",
     "encode_view",
 ]
 
+T = TypeVar("T")
 VideoStatus = Literal["queued", "in_progress", "completed", "failed"]
 
 
@@ -48,13 +47,13 @@ class Video(msgspec.Struct, frozen=True, kw_only=True):
     error: VideoError | None
 
 
-class ModelObject(msgspec.Struct, frozen=True):
+class ModelObject(msgspec.Struct, frozen=True, kw_only=True):
     """A model that can be asked for."""
 
     id: str
+    object: Literal["model"] = "model"
     created: int
     owned_by: str
-    object: Literal["model"] = "model"
 
 
 class FileObject(msgspec.Struct, frozen=True, kw_only=True):
@@ -78,31 +77,21 @@ class DeletedObject(msgspec.Struct, frozen=True):
     deleted: bool = True
 
 
-class ModelList(msgspec.Struct, frozen=True):
+class ModelList(msgspec.Struct, frozen=True, kw_only=True):
     """All models; there are no pages."""
 
+    object: Literal["list"] = "list"
     data: list[ModelObject]
+
+
+class ObjectList(msgspec.Struct, Generic[T], frozen=True, kw_only=True):
+    """A page of a list; ask for the next one with ``after`` = `last_id`."""
+
     object: Literal["list"] = "list"
-
-
-class VideoList(msgspec.Struct, frozen=True):
-    """A page of videos; ask for the next one with ``after`` = `last_id`."""
-
-    data: list[Video]
+    data: list[T]
     first_id: str | None
     last_id: str | None
     has_more: bool
-    object: Literal["list"] = "list"
-
-
-class FileList(msgspec.Struct, frozen=True):
-    """A page of files; ask for the next one with ``after`` = `last_id`."""
-
-    data: list[FileObject]
-    first_id: str | None
-    last_id: str | None
-    has_more: bool
-    object: Literal["list"] = "list"
 
 
 _STATUS: Final[dict[str, VideoStatus]] = {
@@ -125,7 +114,7 @@ def _write(view: View) -> Any:
         case TaskView():
             return _write_video(view)
         case Model():
-            return ModelObject(view.id, view.created, view.owned_by)
+            return ModelObject(id=view.id, created=view.created, owned_by=view.owned_by)
         case StoredFile():
             return _write_file(view)
         case Deleted():
@@ -165,12 +154,13 @@ def _write_file(file: StoredFile) -> FileObject:
     )
 
 
-def _write_page(data: Sequence[Any], more: bool) -> Any:
+def _write_page(data: list[Any], more: bool) -> ModelList | ObjectList[Any]:
+    if data and isinstance(data[0], ModelObject):
+        return ModelList(data=data)
     ids = [item.id for item in data]
-    return {
-        "object": "list",
-        "data": data,
-        "first_id": ids[0] if ids else None,
-        "last_id": ids[-1] if ids else None,
-        "has_more": more,
-    }
+    return ObjectList(
+        data=data,
+        first_id=ids[0] if ids else None,
+        last_id=ids[-1] if ids else None,
+        has_more=more,
+    )

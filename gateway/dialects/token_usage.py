@@ -9,7 +9,14 @@ from gateway.generation.events import Usage
 from gateway.generation.requests import GenerationRequest
 from gateway.generation.results import GenerationResult
 
-__all__ = ["TokenUsage", "answer_size", "count_tokens", "estimate_prompt"]
+__all__ = [
+    "CompletionDetails",
+    "PromptDetails",
+    "TokenUsage",
+    "answer_size",
+    "count_tokens",
+    "estimate_prompt",
+]
 
 
 class PromptDetails(msgspec.Struct, frozen=True):
