@@ -12,7 +12,7 @@ from rich.console import Console
 
 from tests.bench.contestants import Contestant, Direct, Nginx
 from tests.bench.gateway import Gateway
-from tests.bench.machine import HARNESS_CORE, pin, raise_file_limit
+from tests.bench.machine import prepare
 from tests.bench.report import save, table, warnings
 from tests.bench.rivals import LiteLLM, Portkey
 from tests.bench.rounds import run_workload
@@ -36,8 +36,7 @@ __all__ = ["main"]
 def main(quick: bool, only: tuple[str, ...], rivals: bool, rounds: int | None, subject: str) -> None:
     """Run the chosen workloads, print the table, keep the samples."""
     console = terminal()
-    pin(HARNESS_CORE)
-    raise_file_limit()
+    prepare()
     contestants = _contestants(console, rivals=rivals)
     results = {}
     for workload in chosen(catalogue(quick=quick), only):

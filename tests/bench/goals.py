@@ -17,6 +17,7 @@ class Verdict(StrEnum):
     GOAL = "goal"
     FLOOR = "floor"
     MISSED = "missed"
+    ERRORS = "errors"
     NONE = ""
 
 

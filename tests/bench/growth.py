@@ -19,7 +19,7 @@ from tests.bench.chart import Curve, draw
 from tests.bench.contestants import Contestant, Nginx, Running, run_contestant
 from tests.bench.figures import Round
 from tests.bench.gateway import Gateway, Shape
-from tests.bench.machine import FOLDER, HARNESS_CORE, pin, raise_file_limit, spawn, stopping
+from tests.bench.machine import FOLDER, HARNESS_CORE, prepare, spawn, stopping
 from tests.bench.measure import measure
 from tests.bench.tools import Mock, load_argv, mock_server
 from tests.bench.workloads import Workload, answers, slow_streams
@@ -124,8 +124,7 @@ def _make_tasks(running: Running, count: int) -> None:
 def main(only: tuple[str, ...], subject: str) -> None:
     """Measure the chosen axes, print the exponents, write the chart."""
     console = terminal()
-    pin(HARNESS_CORE)
-    raise_file_limit()
+    prepare()
     axes = [
         axis
         for axis in AXES

@@ -5,6 +5,7 @@ import resource
 import signal
 import socket
 import subprocess
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,7 +21,7 @@ __all__ = [
     "file_limit",
     "free_port",
     "pin",
-    "raise_file_limit",
+    "prepare",
     "resident_bytes",
     "spawn",
     "stopping",
@@ -42,11 +43,12 @@ def pin(core: int) -> None:
     os.sched_setaffinity(0, {core})
 
 
-def raise_file_limit() -> int:
-    """Raise the soft limit of open files to the hard one and return it."""
+def prepare() -> None:
+    """Take the harness core and all the files allowed; end what was started when told to stop."""
+    pin(HARNESS_CORE)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    signal.signal(signal.SIGTERM, lambda _number, _frame: sys.exit(128 + signal.SIGTERM))
 
 
 def file_limit() -> int:

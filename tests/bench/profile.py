@@ -18,7 +18,7 @@ from tests.bench import figures
 from tests.bench.__main__ import terminal
 from tests.bench.contestants import run_contestant
 from tests.bench.gateway import Gateway, Shape
-from tests.bench.machine import FOLDER, HARNESS_CORE, ROOT, pin, raise_file_limit
+from tests.bench.machine import FOLDER, ROOT, prepare
 from tests.bench.measure import measure
 from tests.bench.sampler import LOOP, Place
 from tests.bench.tools import mock_server
@@ -56,8 +56,7 @@ def by_layer(places: Counter[Place]) -> Counter[str]:
 def main(only: str, seconds: float) -> None:
     """Profile the gateway under one workload and print the layers and the busiest functions."""
     console = terminal()
-    pin(HARNESS_CORE)
-    raise_file_limit()
+    prepare()
     workload = chosen(catalogue(), (only,))[0]
     places, cost = _profile(msgspec.structs.replace(workload, load={**workload.load, "seconds": seconds}))
     console.print(_layers(by_layer(places), cost, workload))

@@ -12,14 +12,19 @@ from tests.bench import figures
 from tests.bench.figures import Round
 from tests.bench.goals import ROWS, Row, Verdict, achieved, judge
 from tests.bench.machine import FOLDER
-from tests.bench.measure import Sample
 
 __all__ = ["Results", "save", "table", "warnings"]
 
 Results = Mapping[str, Sequence[Round]]
 """The rounds of each workload, by its name."""
 
-_COLOURS = {Verdict.GOAL: "bold green", Verdict.FLOOR: "yellow", Verdict.MISSED: "bold red", Verdict.NONE: ""}
+_COLOURS = {
+    Verdict.GOAL: "bold green",
+    Verdict.FLOOR: "yellow",
+    Verdict.MISSED: "bold red",
+    Verdict.ERRORS: "bold red",
+    Verdict.NONE: "",
+}
 _SATURATED = 0.95
 _DISTURBED = 0.1
 
@@ -49,7 +54,7 @@ def warnings(results: Results) -> Iterator[str]:
     """What makes a figure doubtful: wrong answers, a harness that was itself the limit, a busy machine."""
     for workload, rounds in results.items():
         for name in sorted({name for round_ in rounds for name in round_}):
-            yield from _doubts(workload, name, [round_[name] for round_ in rounds if name in round_])
+            yield from _doubts(workload, name, [round_ for round_ in rounds if name in round_])
 
 
 def save(results: Results) -> Path:
@@ -60,14 +65,13 @@ def save(results: Results) -> Path:
     return path
 
 
-def _doubts(workload: str, name: str, samples: Sequence[Sample]) -> Iterator[str]:
-    wrong = sum(sample.load.errors for sample in samples if sample.load)
-    if wrong:
+def _doubts(workload: str, name: str, rounds: Sequence[Round]) -> Iterator[str]:
+    if wrong := _wrong(rounds, name):
         yield f"{workload}: {name} had {wrong:,} answers that were wrong, cut or never came"
-    busy = max(sample.harness_busy for sample in samples)
+    busy = max(round_[name].harness_busy for round_ in rounds)
     if busy > _SATURATED and name != "direct":
         yield f"{workload}: the harness was {busy:.0%} busy; {name} may be faster than shown"
-    disturbed = max(sample.disturbed for sample in samples)
+    disturbed = max(round_[name].disturbed for round_ in rounds)
     if disturbed > _DISTURBED and name != "direct":
         yield f"{workload}: others took up to {disturbed:.0%} of the core while {name} was measured"
 
@@ -89,8 +93,13 @@ def _cells(
     yield _limit(value, row) + (f" {row.against}" if ratio and value is not None else "")
     yield _limit(row.floor, row)
     yield _limit(row.goal, row)
-    verdict = judge(row, value)
+    verdict = Verdict.ERRORS if _wrong(rounds, subject) else judge(row, value)
     yield Text(verdict, style=_COLOURS[verdict])
+
+
+def _wrong(rounds: Sequence[Round], name: str) -> int:
+    loads = [round_[name].load for round_ in rounds if name in round_]
+    return sum(load.errors for load in loads if load)
 
 
 def _number(value: float | None, form: str) -> str:

@@ -12,10 +12,12 @@ from pathlib import Path
 from tests.bench.contestants import Launch, Wire
 from tests.bench.machine import FOLDER
 
-__all__ = ["LITELLM_VERSION", "PORTKEY_VERSION", "LiteLLM", "Portkey", "install"]
+__all__ = ["LITELLM_VERSION", "PORTKEY_SERVER_VERSION", "PORTKEY_VERSION", "LiteLLM", "Portkey", "install"]
 
 LITELLM_VERSION = "1.106.2"
 PORTKEY_VERSION = "1.15.2"
+PORTKEY_SERVER_VERSION = "1.14.2"
+"""Of @hono/node-server: with a later one every stream of Portkey is a 500 (Portkey-AI/gateway#1389)."""
 
 _LITELLM = FOLDER / "rivals" / f"litellm-{LITELLM_VERSION}"
 _PORTKEY = FOLDER / "rivals" / f"portkey-{PORTKEY_VERSION}"
@@ -98,9 +100,9 @@ def install() -> None:
             [_LITELLM / "bin" / "pip", "install", "-q", f"litellm[proxy]=={LITELLM_VERSION}"], check=True
         )
     if not Portkey().available():
-        package = f"@portkey-ai/gateway@{PORTKEY_VERSION}"
+        packages = (f"@portkey-ai/gateway@{PORTKEY_VERSION}", f"@hono/node-server@{PORTKEY_SERVER_VERSION}")
         subprocess.run(
-            ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", _PORTKEY, package],
+            ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", _PORTKEY, *packages],
             check=True,
         )
 

@@ -60,6 +60,15 @@ def test_table_shows_ratio_floor_goal_and_verdict() -> None:
     ]
 
 
+def test_wrong_answers_keep_no_goal() -> None:
+    rounds = [{"nginx": sample("nginx"), "gateway": sample("gateway", bad_body=1)}]
+    console = Console(width=160)
+    with console.capture() as shown:
+        console.print(report.table({"W1": rounds}, ["nginx", "gateway"], "gateway"))
+    line = next(line for line in shown.get().splitlines() if "CPU µs per answer" in line)
+    assert line.split("│")[-2].strip() == "errors"
+
+
 def test_what_makes_a_figure_doubtful_is_said() -> None:
     wrong = sample("gateway", bad_body=3, unfinished=1)
     busy = Sample(contestant="nginx", workload="W1", harness_busy=0.99, disturbed=0.3)

@@ -118,7 +118,7 @@ def test_unknown_paths_are_bad_answers() -> None:
     with mock_server(MockOptions()) as mock:
         assert ask(mock.port, (), "/nothing/here", "{}")[0] == 404
         result = load(mock.port, path="/nothing/here", body="{}", requests=2, seconds=5)
-    assert (result.units, result.bad_status) == (2, 2)
+    assert (result.units, result.bad_status, result.latency) == (0, 2, None)
 
 
 def mark(sequence: int) -> bytes:
@@ -155,6 +155,7 @@ def test_nothing_wrong_passes(answer: bytes, field: str, lost: int) -> None:
     with server_that_says(answer) as port:
         result = load(port, path=CHAT, body="{}", requests=1, seconds=5, marks=2, expect="[DONE]")
     assert (getattr(result, field), result.errors, result.lost_marks) == (1, 1, lost)
+    assert result.units == 0
 
 
 def test_an_answer_that_never_comes_is_unfinished() -> None:

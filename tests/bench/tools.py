@@ -53,7 +53,7 @@ class Latency(msgspec.Struct, frozen=True):
 
 
 class LoadResult(msgspec.Struct, frozen=True):
-    """What one run of the load generator saw; `units` are answers, `marks` text chunks."""
+    """What one run of the load generator saw; `units` are right answers, `marks` text chunks."""
 
     latency: Latency | None
     first: Latency | None

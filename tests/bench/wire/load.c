@@ -209,15 +209,19 @@ static bool body_is_right(const struct connection *c) {
     return c->found && !c->broken_order && c->marks == options.marks && (long)c->body_length >= options.min_bytes;
 }
 
+static void count_right(const struct connection *c, int64_t now) {
+    tally.units++;
+    if (!timed(c, now)) return;
+    tally.units_timed++;
+    record(&latency, now - c->intended);
+}
+
+/* Only right answers count as units and have a latency: an error is quickly given. */
 static void finish(struct connection *c, int64_t now) {
     if (c->status != 200) tally.bad_status++;
     else if (!body_is_right(c)) tally.bad_body++;
+    else count_right(c, now);
     if (c->status == 200 && options.marks > c->marks) tally.lost_marks += options.marks - c->marks;
-    tally.units++;
-    if (timed(c, now)) {
-        tally.units_timed++;
-        record(&latency, now - c->intended);
-    }
     if (!c->keep) hang_up(c);
     carry_on(c, now);
 }
@@ -398,8 +402,8 @@ static bool more_to_start(uint64_t k, int64_t due) {
 static bool complete(uint64_t k, int64_t due) {
     int64_t now = now_ns();
     if (now >= deadline || stopped) return true;
-    bool all_settled = tally.units + tally.closed + tally.refused == tally.started;
-    return all_settled && !more_to_start(k, due) && (options.once || spent() || now >= end_timed);
+    uint64_t settled = tally.units + tally.bad_status + tally.bad_body + tally.closed + tally.refused;
+    return settled == tally.started && !more_to_start(k, due) && (options.once || spent() || now >= end_timed);
 }
 
 static void wait_for_events(int64_t until) {
