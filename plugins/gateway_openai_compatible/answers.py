@@ -104,15 +104,13 @@ _BROKEN_OFF = frozenset({"abort", "aborted", "cancelled", "error", "insufficient
 class ChatAnswer:
     """One answer as it comes: chunks in, events out."""
 
-    __slots__ = ("_calling", "_calls", "_extra", "_reasons", "_strange", "done")
+    __slots__ = ("_calling", "_calls", "_extra", "_reasons", "done")
 
     def __init__(self) -> None:
         self._reasons: dict[int, FinishReason] = {}
         self._calls = 0
         self._calling: set[int] = set()
         self._extra: dict[str, Any] | None = None
-        self._strange = False
-        """This server adds fields of its own: try the strict decoder no more."""
         self.done = False
         """Whether the server has marked the end; `Finish` has then been returned."""
 
@@ -124,14 +122,11 @@ class ChatAnswer:
         """
         if data == _DONE or self.done:
             return self._end()
-        if not self._strange:
-            try:
-                chunk = _CHUNK.decode(data)
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-                self._strange = True
-            else:
-                return self._events(chunk)
-        return self._events(*self._sift(decode_json(data, _TREE)))
+        try:
+            chunk = _CHUNK.decode(data)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return self._events(*self._sift(decode_json(data, _TREE)))
+        return self._events(chunk)
 
     def _end(self) -> Sequence[AnyEvent]:
         if self.done:

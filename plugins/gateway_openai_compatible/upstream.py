@@ -50,7 +50,7 @@ _MODELS = msgspec.json.Decoder(_ModelList)
 
 
 class OpenAICompatibleUpstream:
-    """A server that speaks OpenAI's wire. It keeps no conversation and no files."""
+    """A server that speaks OpenAI's wire and keeps nothing: all of a conversation is in its messages."""
 
     Settings: ClassVar[type[msgspec.Struct]] = OpenAICompatibleSettings
 
@@ -70,13 +70,12 @@ class OpenAICompatibleUpstream:
         return cls(settings, context)
 
     def mode(self, request: GenerationRequest) -> Mode | None:
-        """Return `Mode.STREAM` for what the settings offer; a conversation is another upstream's."""
+        """Return `Mode.STREAM` for what the settings offer."""
         settings = self._settings
         served = (
             request.chat_type in settings.chat_types
             and (not self._models or request.model in self._models)
             and (settings.tools or not request.tools)
-            and not (request.continuation and request.continuation.chat_id)
         )
         return Mode.STREAM if served else None
 

@@ -2,18 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
 
 from msgspec.structs import replace
 
 from gateway.generation.errors import EmptyAnswer, InvalidRequest
 from gateway.generation.events import AnyEvent, Finish, Media, TaskAccepted, Usage
 from gateway.generation.requests import GenerationRequest
-from gateway.plugin_api import Mode, Run, open_events
+from gateway.plugin_api import Lease, Mode, Run, open_events
 
 __all__ = ["ImageGenerator"]
 
 _SIZES = ("1:1", "16:9", "9:16", "4:3", "3:4")
 _MOST = 10
+_AT_ONCE = 4
+"""Calls that one account makes at the same time for one request."""
 
 
 class ImageGenerator:
@@ -60,25 +63,24 @@ def _draws(event: AnyEvent) -> bool:
 
 async def _draw_all(request: GenerationRequest, run: Run) -> list[AnyEvent]:
     """Make all pictures or raise; what one call leaves open, further calls of one picture each fill up."""
-    events = await _draw(request, run)
-    missing = request.count - sum(isinstance(event, Media) for event in events)
-    if missing <= 0:
-        return events
-    single = replace(request, count=1)
-    # A provider answers one turn of a conversation at a time.
-    gate = asyncio.Semaphore(1 if request.continuation else missing)
-    try:
-        async with asyncio.TaskGroup() as group:
-            calls = [group.create_task(_draw(single, run, gate)) for _ in range(missing)]
-    except BaseExceptionGroup as errors:
-        raise errors.exceptions[0] from errors
-    return _merged([events, *(call.result() for call in calls)])
+    async with run.lease(request) as lease:
+        first = await _draw(request, lease)
+        missing = request.count - sum(isinstance(event, Media) for event in first)
+        single = replace(request, count=1)
+        # A provider answers one turn of a conversation at a time.
+        gate = asyncio.Semaphore(1 if lease.thread else _AT_ONCE)
+        try:
+            async with asyncio.TaskGroup() as group:
+                calls = [group.create_task(_draw(single, lease, gate)) for _ in range(missing)]
+        except BaseExceptionGroup as errors:
+            raise errors.exceptions[0] from errors
+    return _merged(first, [call.result() for call in calls])
 
 
 async def _draw(
-    request: GenerationRequest, run: Run, gate: asyncio.Semaphore | None = None
+    request: GenerationRequest, lease: Lease, gate: AbstractAsyncContextManager[None] | None = None
 ) -> list[AnyEvent]:
-    async with gate or asyncio.Semaphore(), open_events(request, run) as events:
+    async with gate or nullcontext(), aclosing(lease.stream(request)) as events:
         drawn = False
         seen = []
         async for event in events:
@@ -87,14 +89,13 @@ async def _draw(
         return seen
 
 
-def _merged(answers: Sequence[Sequence[AnyEvent]]) -> list[AnyEvent]:
-    """Make one answer of several: each one's last usage counts, and the first finish ends it."""
-    events = [event for answer in answers for event in answer]
-    counts = [[event for event in answer if isinstance(event, Usage)] for answer in answers]
+def _merged(first: Sequence[AnyEvent], others: Sequence[Sequence[AnyEvent]]) -> list[AnyEvent]:
+    """Put the pictures of further answers, and what they cost, into the first one."""
+    counts = [[event for event in answer if isinstance(event, Usage)] for answer in (first, *others)]
     usages = [count[-1] for count in counts if count]
-    rest = [event for event in events if not isinstance(event, Usage | Finish)]
-    total = [_total(usages)] if usages else []
-    return [*rest, *total, next(event for event in events if isinstance(event, Finish))]
+    opening = [event for event in first if not isinstance(event, Usage | Finish)]
+    pictures = [event for answer in others for event in answer if isinstance(event, Media)]
+    return [*opening, *pictures, *([_total(usages)] if usages else ()), first[-1]]
 
 
 def _total(usages: Sequence[Usage]) -> Usage:

@@ -21,12 +21,18 @@ class ScriptedRun:
         events: what each call yields.
         error: raised after the events.
         mode: how the request is said to be served.
+        thread: what the lease goes on from.
     """
 
     request_id = "scripted"
 
     def __init__(
-        self, events: Sequence[AnyEvent] = (), *, error: Exception | None = None, mode: Mode = Mode.STREAM
+        self,
+        events: Sequence[AnyEvent] = (),
+        *,
+        error: Exception | None = None,
+        mode: Mode = Mode.STREAM,
+        thread: Thread | None = None,
     ) -> None:
         self.deadline = time.monotonic() + 60
         self.requests: list[GenerationRequest] = []
@@ -34,7 +40,9 @@ class ScriptedRun:
         self.open_leases = 0
         self.open_streams = 0
         self.most_leases = 0
-        """How many leases were held at once."""
+        self.most_streams = 0
+        """How many of them there were at once."""
+        self.thread = thread
         self._events = events
         self._error = error
         self._mode = mode
@@ -61,6 +69,7 @@ class ScriptedRun:
         """Yield the script's events, the event loop running between them."""
         self.requests.append(request)
         self.open_streams += 1
+        self.most_streams = max(self.most_streams, self.open_streams)
         try:
             for event in self._events:
                 await asyncio.sleep(0)
@@ -101,7 +110,7 @@ class _ScriptedLease:
     def __init__(self, run: ScriptedRun) -> None:
         self.upstream: Upstream = _ScriptedUpstream()
         self.account = Account(upstream="scripted", id="one")
-        self.thread: Thread | None = None
+        self.thread = run.thread
         self._run = run
 
     def stream(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:

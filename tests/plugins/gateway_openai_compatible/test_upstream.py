@@ -286,8 +286,7 @@ async def test_mode_needs_no_call() -> None:
         assert mode(replace(HELLO, model="other")) is None
         assert mode(tooled) is None
         assert mode(CAT) is None
-        assert mode(replace(HELLO, continuation=Continuation())) is Mode.STREAM
-        assert mode(replace(HELLO, continuation=Continuation("chat-1"))) is None
+        assert mode(replace(HELLO, continuation=Continuation("chat-1"))) is Mode.STREAM
         assert not there.wire.requests
     async with local(None, chat_types=("t2i",)) as there:
         assert there.upstream.mode(replace(CAT, model="anything")) is Mode.STREAM

@@ -6,8 +6,8 @@ import pytest
 from msgspec.structs import replace
 
 from gateway.generation.errors import EmptyAnswer, InvalidRequest, RateLimited
-from gateway.generation.events import AnyEvent, Finish, Media, Progress, TaskAccepted, Usage
-from gateway.generation.requests import Continuation, GenerationRequest, Message, TextPart
+from gateway.generation.events import AnyEvent, Finish, Media, Progress, TaskAccepted, Thread, Usage
+from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.plugin_api import Mode
 from gateway.plugin_api.testing import ScriptedRun
 from gateway_t2i import ImageGenerator
@@ -64,20 +64,21 @@ async def test_one_call_is_enough_when_it_brings_all() -> None:
     assert [request.count for request in run.requests] == [3]
 
 
-async def test_what_is_missing_is_made_at_once_by_calls_of_one() -> None:
-    run = ScriptedRun(ONE)
-    events = await generate(replace(CAT, count=4), run)
-    assert [event for event in events if isinstance(event, Media)] == [PICTURE] * 4
-    assert events[-2:] == [Usage(4, 8, media=4, width=8, height=9), Finish()]
-    assert [request.count for request in run.requests] == [4, 1, 1, 1]
-    assert run.most_leases == 3
+async def test_what_is_missing_is_made_by_calls_of_one_under_the_same_lease() -> None:
+    run = ScriptedRun((Thread("chat"), *ONE))
+    events = await generate(replace(CAT, count=7), run)
+    assert [event for event in events if isinstance(event, Media)] == [PICTURE] * 7
+    assert [event for event in events if isinstance(event, Thread)] == [Thread("chat")]
+    assert events[-2:] == [Usage(7, 14, media=7, width=8, height=9), Finish()]
+    assert [request.count for request in run.requests] == [7, 1, 1, 1, 1, 1, 1]
+    assert (run.most_leases, run.most_streams) == (1, 4)
     run.check_closed()
 
 
 async def test_turns_of_a_conversation_come_one_after_another() -> None:
-    run = ScriptedRun(ONE)
-    await generate(replace(CAT, count=4, continuation=Continuation("chat")), run)
-    assert (len(run.requests), run.most_leases) == (4, 1)
+    run = ScriptedRun(ONE, thread=Thread("chat"))
+    await generate(replace(CAT, count=4), run)
+    assert (len(run.requests), run.most_streams) == (4, 1)
 
 
 class FailsLater(ScriptedRun):

@@ -30,7 +30,7 @@ async def generate(*events: AnyEvent, messages: tuple[Message, ...] = HELLO) -> 
     "content", [TextDelta("Hi"), ReasoningDelta("Hm"), ToolCallDelta(0, "id", "name"), TextDelta("x", 1)]
 )
 async def test_text_reasoning_and_tool_calls_are_answers(content: AnyEvent) -> None:
-    events = [Thread("chat"), Usage(1), content, Finish()]
+    events = [Thread("chat"), content, Usage(1), Finish()]
     assert await generate(*events) == events
 
 
@@ -39,6 +39,28 @@ async def test_text_reasoning_and_tool_calls_are_answers(content: AnyEvent) -> N
 async def test_success_without_content_is_an_error(before: tuple[AnyEvent, ...], end: Finish) -> None:
     with pytest.raises(EmptyAnswer):
         await generate(*before, end)
+
+
+async def test_nothing_that_counts_as_an_answer_precedes_an_empty_end() -> None:
+    request = GenerationRequest(chat_type="t2t", messages=HELLO)
+    run = ScriptedRun([Thread("chat"), Usage(1), Finish()])
+    seen: list[AnyEvent] = []
+    with pytest.raises(EmptyAnswer):  # noqa: PT012
+        async with aclosing(TextGenerator().generate(request, run)) as answer:
+            async for event in answer:
+                seen.append(event)  # noqa: PERF401
+    assert seen == [Thread("chat")]
+
+
+async def test_an_early_usage_is_held_back_but_not_lost() -> None:
+    assert await generate(Usage(1), Usage(2), Thread("c"), TextDelta("x"), Usage(3), Finish()) == [
+        Thread("c"),
+        Usage(2),
+        TextDelta("x"),
+        Usage(3),
+        Finish(),
+    ]
+    assert await generate(Usage(1), Finish("length")) == [Usage(1), Finish("length")]
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
