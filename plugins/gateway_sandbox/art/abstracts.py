@@ -16,8 +16,8 @@ _RIBBONS = 15
 def paint_silk(canvas: Canvas, palette: Palette, source: random.Random, time: float) -> None:
     """Translucent ribbons that follow one another over a soft ground."""
     _cloth(canvas, palette, source)
-    base = wander(source, 0.0, 0.17, 0.42, speed=0.5)(time)
-    twist = wander(source, 0.0, 0.06, 0.5, speed=0.8)(time)
+    base = wander(source, 0.0, 0.2, 0.2, speed=0.5)(time)
+    twist = wander(source, 0.0, 0.07, 0.24, speed=0.8)(time)
     colors = [*palette.accents, palette.light, palette.sky[-2]]
     for at in range(_RIBBONS):
         share = at / (_RIBBONS - 1)

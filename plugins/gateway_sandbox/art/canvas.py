@@ -58,9 +58,16 @@ class Canvas:
         edge = [(at / _STEPS, curve(at / _STEPS)) for at in range(_STEPS + 1)]
         self._fill([*edge, (1.0, 1.1), (0.0, 1.1)], min(y for _, y in edge), depth, colors, opacity)
 
-    def between(self, upper: Curve, lower: Curve, colors: Sequence[Color], opacity: float = 1.0) -> None:
+    def between(
+        self,
+        upper: Curve,
+        lower: Curve,
+        colors: Sequence[Color],
+        opacity: float = 1.0,
+        span: tuple[float, float] = (0.0, 1.0),
+    ) -> None:
         """Fill the ribbon between two curves with a gradient across its whole height."""
-        steps = [at / _STEPS for at in range(_STEPS + 1)]
+        steps = [span[0] + (span[1] - span[0]) * at / _STEPS for at in range(_STEPS + 1)]
         edge = [(x, upper(x)) for x in steps] + [(x, lower(x)) for x in reversed(steps)]
         top, bottom = min(y for _, y in edge), max(y for _, y in edge)
         self._fill(edge, top, max(bottom - top, 0.01), colors, opacity)

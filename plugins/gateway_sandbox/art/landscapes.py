@@ -5,7 +5,7 @@ import random
 
 from PIL import Image
 
-from .canvas import Canvas, wander
+from .canvas import Canvas, Curve, wander
 from .palettes import Palette, blend
 
 __all__ = ["paint_aurora", "paint_city", "paint_mountains", "paint_sea"]
@@ -39,9 +39,8 @@ def paint_sea(canvas: Canvas, palette: Palette, source: random.Random, time: flo
     sun_x = source.uniform(0.25, 0.75)
     _sun(canvas, palette, sun_x, horizon - source.uniform(0.08, 0.2), source.uniform(0.05, 0.085))
     _clouds(canvas, palette, source, time)
-    deep = blend(palette.near, palette.sky[1], 0.35)
+    deep = blend(palette.near, palette.sky[2], 0.4)
     canvas.gradient([blend(palette.sky[-1], deep, 0.35), deep, palette.near], horizon, 1.0)
-    _sun_road(canvas, palette, source, (sun_x, horizon), time)
     sail_after = source.randrange(1, 4)
     for at in range(_WAVES):
         share = at / (_WAVES - 1)
@@ -53,6 +52,7 @@ def paint_sea(canvas: Canvas, palette: Palette, source: random.Random, time: flo
         )
         if at == sail_after:
             _sail(canvas, palette, source, base, time)
+    _sun_road(canvas, palette, source, (sun_x, horizon), time)
 
 
 def paint_aurora(canvas: Canvas, palette: Palette, source: random.Random, time: float) -> None:
@@ -88,21 +88,23 @@ def _sun(canvas: Canvas, palette: Palette, x: float, y: float, radius: float) ->
 
 def _clouds(canvas: Canvas, palette: Palette, source: random.Random, time: float) -> None:
     for _ in range(5):
-        y, x = source.uniform(0.06, 0.36), source.random()
-        width, drift = source.uniform(0.14, 0.4), source.uniform(0.004, 0.012) * time
-        thick = source.uniform(0.006, 0.016)
+        y, x = source.uniform(0.06, 0.36), source.random() + source.uniform(0.004, 0.012) * time
+        width, thick = source.uniform(0.14, 0.4), source.uniform(0.006, 0.016)
         color = blend(palette.light, palette.sky[-2], source.random() * 0.7)
         edge = wander(source, 0.0, thick * 0.4, 0.5)(0.0)
 
-        def bow(at: float, x: float = x + drift, width: float = width) -> float:
+        def bow(at: float, x: float = x, width: float = width) -> float:
             return math.sqrt(max(0.0, 1 - ((at - x) / width) ** 2))
 
-        canvas.between(
-            lambda at: y - thick * bow(at) * 1.6 + edge(at) * bow(at),  # noqa: B023  # used at once
-            lambda at: y + thick * bow(at) * 0.5,  # noqa: B023  # used at once
-            [color, color],
-            0.34,
-        )
+        def upper(
+            at: float, y: float = y, thick: float = thick, bow: Curve = bow, edge: Curve = edge
+        ) -> float:
+            return y - thick * bow(at) * 1.6 + edge(at) * bow(at)
+
+        def lower(at: float, y: float = y, thick: float = thick, bow: Curve = bow) -> float:
+            return y + thick * bow(at) * 0.5
+
+        canvas.between(upper, lower, [color, color], 0.34, (x - width, x + width))
 
 
 def _pines(canvas: Canvas, palette: Palette, source: random.Random, ground: float = 0.97) -> None:
@@ -140,7 +142,7 @@ def _sun_road(
         middle = x + sway + source.uniform(-0.03, 0.03) * (0.3 + share)
         thick = 0.0012 + 0.004 * share
         points = [(middle - half, y), (middle, y - thick), (middle + half, y), (middle, y + thick)]
-        canvas.shape(points, palette.light, 0.75 - 0.4 * share)
+        canvas.shape(points, palette.light, 0.6 - 0.42 * share)
 
 
 def _sail(canvas: Canvas, palette: Palette, source: random.Random, base: float, time: float) -> None:

@@ -1,3 +1,4 @@
+# ruff: noqa: RUF001  # Cyrillic and Chinese are meant
 """Colours that belong together."""
 
 import random
@@ -5,7 +6,7 @@ import re
 
 import msgspec
 
-__all__ = ["Color", "Palette", "blend", "choose_palette"]
+__all__ = ["Color", "Palette", "blend", "choose_palette", "mentions"]
 
 Color = tuple[int, int, int]
 
@@ -58,24 +59,25 @@ _PALETTES = {
 _WORDS = {
     "dawn": r"dawn|sunrise|morning|рассвет|утро|日出|晨",
     "dusk": r"sunset|dusk|evening|fire|autumn|закат|вечер|осень|日落|夕",
+    "night": r"night|star|moon|space|aurora|neon|galaxy|cyber|futur|ночь|звезд|夜|星|月",
+    "winter": r"winter|snow|ice|cold|frost|polar|penguin|зим|снег|雪|冬",
+    "blossom": r"flower|blossom|rose|cherry|pink|love|cute|cat|kitten|цвет|кот|花|猫|樱",
+    "desert": r"desert|dune|sand|canyon|camel|mars|пустын|沙",
     "sea": r"sea|ocean|wave|lake|water|beach|blue|boat|ship|море|океан|волн|海|湖",
     "forest": r"forest|tree|wood|jungle|green|garden|spring|bird|лес|дерев|森|树|鸟",
-    "night": r"night|star|moon|space|aurora|neon|galaxy|cyber|futur|ночь|звезд|夜|星|月",
-    "desert": r"desert|dune|sand|canyon|camel|mars|пустын|沙",
-    "blossom": r"flower|blossom|rose|cherry|pink|love|cute|cat|kitten|цвет|кот|花|猫|樱",
-    "winter": r"winter|snow|ice|cold|frost|polar|penguin|зим|снег|雪|冬",
 }
 
 
 def choose_palette(prompt: str, source: random.Random) -> Palette:
     """Return the palette that the words suggest, or any."""
     fallback = source.choice(sorted(_PALETTES))
-    named = [
-        name
-        for name, words in _WORDS.items()
-        if re.search(rf"\b(?:{words})|[\u4e00-\u9fff]*(?:{words})", prompt.lower())
-    ]
+    named = [name for name, words in _WORDS.items() if mentions(prompt, words)]
     return _PALETTES[named[0] if named else fallback]
+
+
+def mentions(prompt: str, words: str) -> bool:
+    """Whether a prompt holds a word that begins like one of `words`, alternatives of a pattern."""
+    return re.search(rf"(?<![a-zа-яё])(?:{words})", prompt.lower()) is not None
 
 
 def blend(one: Color, other: Color, share: float) -> Color:

@@ -2,7 +2,6 @@
 """Which scene a prompt becomes."""
 
 import random
-import re
 from collections.abc import Callable
 
 from PIL import Image
@@ -10,7 +9,7 @@ from PIL import Image
 from .abstracts import paint_orbits, paint_silk
 from .canvas import Canvas
 from .landscapes import paint_aurora, paint_city, paint_mountains, paint_sea
-from .palettes import Palette, choose_palette
+from .palettes import Palette, choose_palette, mentions
 
 __all__ = ["Scene"]
 
@@ -23,7 +22,7 @@ _PAINTERS: tuple[tuple[str, _Painter], ...] = (
         r"mountain|hill|lake|valley|forest|landscape|tree|snow|sunrise|sunset|гор[аы]|лес|озер|山|湖|森",
         paint_mountains,
     ),
-    (r"planet|circle|geometr|abstract|jazz|music|logo|planet|абстракт|几何", paint_orbits),
+    (r"planet|circle|geometr|abstract|jazz|music|logo|абстракт|几何", paint_orbits),
     (r"silk|flow|flower|rose|cat|portrait|dream|ткан|цвет|梦|花", paint_silk),
 )
 
@@ -47,5 +46,4 @@ class Scene:
 
 def _choose_painter(prompt: str, source: random.Random) -> _Painter:
     fallback = source.choice([painter for _, painter in _PAINTERS])
-    text = prompt.lower()
-    return next((painter for words, painter in _PAINTERS if re.search(words, text)), fallback)
+    return next((painter for words, painter in _PAINTERS if mentions(prompt, words)), fallback)

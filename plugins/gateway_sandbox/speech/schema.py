@@ -9,6 +9,21 @@ __all__ = ["find_schema", "make_value"]
 
 _MAX_DEPTH = 8
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?")
+_NAME = re.compile(r"\b[A-Z][a-z]{2,}\b")
+_OPENERS = {
+    "Answer",
+    "Create",
+    "Extract",
+    "For",
+    "From",
+    "Generate",
+    "Give",
+    "Output",
+    "Please",
+    "Return",
+    "The",
+    "What",
+}
 _WORDS = ("amber", "birch", "cedar", "dune", "ember", "fjord", "grove", "harbor", "indigo", "juniper")
 _FORMATS = {
     "date": "2026-03-14",
@@ -46,7 +61,7 @@ class _Maker:
         self._root = root
         self._random = random.Random(seed)  # noqa: S311  # repeatable, not secret
         self._numbers = iter([float(number) for number in _NUMBER.findall(text)])
-        self._names = iter(re.findall(r"(?<=[a-z,] )[A-Z][a-z]+", text))
+        self._names = iter([name for name in _NAME.findall(text) if name not in _OPENERS])
 
     def make(self, schema: Any, depth: int) -> Any:
         if not isinstance(schema, dict) or depth > _MAX_DEPTH:

@@ -13,7 +13,8 @@ from .schema import find_schema, make_value
 __all__ = ["write_json"]
 
 _WANTS_JSON = re.compile(
-    r"json[ _](?:object|schema|only|format|output|mode)|(?:in|as|valid|return|only|with|output|raw|a)\s+json|"
+    r"json[ _](?:object|schema|only|format|output|mode)|"
+    r"(?:in|as|valid|return|only|with|output|raw|a|me)\s+json|"
     r"(?:reply|respond|answer)\b.{0,60}\bjson|\bв (?:формате )?json",
     re.IGNORECASE | re.DOTALL,
 )

@@ -28,10 +28,18 @@ class Site:
         return await self.http.post(self.base + path, headers=self.headers, json=body)
 
     async def new_chat(self, **more: Any) -> str:
-        body = {"title": "New Chat", "models": ["qwen3-max"], "chat_mode": "normal", "chat_type": "t2t", **more}
+        body = {
+            "title": "New Chat",
+            "models": ["qwen3-max"],
+            "chat_mode": "normal",
+            "chat_type": "t2t",
+            **more,
+        }
         return (await self.post("/api/v2/chats/new", body)).json()["data"]["id"]
 
-    def body(self, chat: str, text: str, *, kind: str = "t2t", parent: str | None = None, **more: Any) -> dict:
+    def body(
+        self, chat: str, text: str, *, kind: str = "t2t", parent: str | None = None, **more: Any
+    ) -> dict:
         config = {"thinking_enabled": False, "output_schema": "phase", **more.pop("config", {})}
         message = {
             "fid": str(uuid.uuid4()),
@@ -44,7 +52,14 @@ class Site:
             "parent_id": parent,
         }
         head = {"stream": kind not in ("t2v", "i2v"), "incremental_output": True, "chat_id": chat}
-        return {**head, "model": "qwen3-max", "parent_id": parent, "messages": [message], "timestamp": 1, **more}
+        return {
+            **head,
+            "model": "qwen3-max",
+            "parent_id": parent,
+            "messages": [message],
+            "timestamp": 1,
+            **more,
+        }
 
     async def ask(self, chat: str, text: str, **more: Any) -> httpx.Response:
         return await self.post(f"/api/v2/chat/completions?chat_id={chat}", self.body(chat, text, **more))
@@ -77,7 +92,7 @@ async def running(**settings: Any) -> AsyncIterator[tuple[str, httpx.AsyncClient
     server = SandboxServer(SandboxSettings(**{**QUICK, **settings}))
     base = await server.start()
     try:
-        async with httpx.AsyncClient(timeout=20) as http:
+        async with httpx.AsyncClient(timeout=20, verify=False) as http:
             yield base, http
     finally:
         await server.aclose()

@@ -18,18 +18,20 @@ PROGRAM = """
 import asyncio, sys
 from gateway_sandbox import SandboxServer, SandboxSettings
 async def main():
-    server = SandboxServer(SandboxSettings(path=sys.argv[1], video_seconds=1.0, image_seconds=0, tokens_per_second=0))
+    quick = {"image_seconds": 0, "tokens_per_second": 0, "first_token_seconds": 0}
+    server = SandboxServer(SandboxSettings(path=sys.argv[1], video_seconds=1.0, **quick))
     print(await server.start(), flush=True)
     await asyncio.Event().wait()
 asyncio.run(main())
 """
 
 
-def launch(path):
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
-    return subprocess.Popen(
-        [sys.executable, "-c", PROGRAM, str(path)], stdout=subprocess.PIPE, text=True, env=environment
-    )
+ENVIRONMENT = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
+
+
+def launch(code, *arguments):
+    command = [sys.executable, "-c", code, *map(str, arguments)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=ENVIRONMENT)
 
 
 async def base_url(process):
@@ -42,9 +44,18 @@ def kill(process):
     process.stdout.close()
 
 
+async def finished(site, task):
+    for _ in range(200):
+        state = (await site.get(f"/api/v1/tasks/status/{task}")).json()
+        if state["task_status"] != "running":
+            return state
+        await asyncio.sleep(0.05)
+    raise AssertionError("the video did not end")
+
+
 async def test_nothing_is_lost_by_sigkill(tmp_path, read, account):
     path = tmp_path / "sandbox.db"
-    process = launch(path)
+    process = launch(PROGRAM, path)
     base = await base_url(process)
     async with httpx.AsyncClient(timeout=20) as http:
         try:
@@ -53,18 +64,19 @@ async def test_nothing_is_lost_by_sigkill(tmp_path, read, account):
             created = read.frames(await site.ask(chat, "my name is Ada"))[0]["response.created"]
             reply = await site.ask(await site.new_chat(), "waves", kind="t2v")
             task = reply.json()["data"]["messages"][0]["extra"]["wanx"]["task_id"]
-            picture = read.deltas(read.frames(await site.ask(await site.new_chat(), "hills", kind="t2i")))[0]["content"]
+            picture = read.deltas(read.frames(await site.ask(await site.new_chat(), "hills", kind="t2i")))[0][
+                "content"
+            ]
             before = (await http.get(picture)).content
         finally:
             kill(process)
-        process = launch(path)
+        process = launch(PROGRAM, path)
         try:
             assert await base_url(process) == base
             answer = await site.ask(chat, "what is my name?", parent=created["response_id"])
             assert "Ada" in read.visible(read.frames(answer))
             assert (await http.get(picture)).content == before
-            while (state := (await site.get(f"/api/v1/tasks/status/{task}")).json())["task_status"] == "running":
-                await asyncio.sleep(0.05)
+            state = await finished(site, task)
             assert (await http.get(state["content"])).content[4:8] == b"ftyp"
             assert len((await site.get("/__sandbox__/journal")).json()) >= 8
         finally:
@@ -118,9 +130,8 @@ async def test_two_servers_in_one_loop_share_nothing():
 
 
 async def test_the_command_serves_until_it_is_told_to_stop():
-    code = "from gateway_sandbox.command import sandbox; sandbox(['--port', '0', '--tokens-per-second', '0'])"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
-    process = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment)
+    code = "from gateway_sandbox.command import sandbox; sandbox(['--tokens-per-second', '0'])"
+    process = launch(code)
     line = await base_url(process)
     async with httpx.AsyncClient() as http:
         assert (await http.get(f"{line.split()[4]}/api/models")).status_code == 200
@@ -130,9 +141,11 @@ async def test_the_command_serves_until_it_is_told_to_stop():
 
 
 def test_importing_the_package_costs_nothing():
-    code = "import sys, gateway_sandbox; print([m for m in ('litestar', 'PIL', 'uvicorn', 'sqlite3') if m in sys.modules])"
-    environment = {**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'plugins'}"}
-    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    names = ("litestar", "PIL", "uvicorn", "sqlite3")
+    code = f"import sys, gateway_sandbox; print([name for name in {names} if name in sys.modules])"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=ENVIRONMENT, check=True
+    )
     assert run.stdout.strip() == "[]"
 
 

@@ -116,7 +116,9 @@ async def test_a_cookie_names_the_account_and_comes_back(sites):
 async def test_every_accepted_task_is_listed(site):
     reply = await site.ask(await site.new_chat(), "waves", kind="t2v")
     task = reply.json()["data"]["messages"][0]["extra"]["wanx"]["task_id"]
-    assert [(entry["id"], entry["prompt"]) for entry in (await site.get("/__sandbox__/tasks")).json()] == [(task, "waves")]
+    assert [(entry["id"], entry["prompt"]) for entry in (await site.get("/__sandbox__/tasks")).json()] == [
+        (task, "waves")
+    ]
 
 
 async def test_a_reset_forgets_all(site):

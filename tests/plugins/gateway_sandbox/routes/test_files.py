@@ -47,7 +47,12 @@ def v1(keys, media_type="text/plain"):
     digest = hmac.new(keys["access_key_secret"].encode(), text.encode(), hashlib.sha1).digest()
     signature = base64.b64encode(digest).decode()
     authorization = f"OSS {keys['access_key_id']}:{signature}"
-    return {"date": date, "content-type": media_type, "x-oss-security-token": token, "authorization": authorization}
+    return {
+        "date": date,
+        "content-type": media_type,
+        "x-oss-security-token": token,
+        "authorization": authorization,
+    }
 
 
 async def put(site, keys, headers, content=b"hello"):
@@ -55,7 +60,13 @@ async def put(site, keys, headers, content=b"hello"):
 
 
 def entry(keys, name="a.txt", kind="file", media_type="text/plain"):
-    return {"type": kind, "name": name, "file_type": media_type, "status": "uploaded", "url": keys["file_url"]}
+    return {
+        "type": kind,
+        "name": name,
+        "file_type": media_type,
+        "status": "uploaded",
+        "url": keys["file_url"],
+    }
 
 
 @pytest.mark.parametrize("sign", [v4, v1])

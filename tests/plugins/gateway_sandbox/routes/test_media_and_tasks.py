@@ -24,7 +24,9 @@ async def finished(site, task):
 
 
 async def picture_url(site, read, text="a calm sea", **more):
-    return read.deltas(read.frames(await site.ask(await site.new_chat(), text, kind="t2i", **more)))[0]["content"]
+    return read.deltas(read.frames(await site.ask(await site.new_chat(), text, kind="t2i", **more)))[0][
+        "content"
+    ]
 
 
 async def test_a_video_runs_then_succeeds_and_plays(site):
@@ -87,7 +89,13 @@ async def test_media_need_their_key_and_no_token(site, read):
 
 @pytest.mark.parametrize(
     ("wanted", "status", "length"),
-    [("bytes=0-3", 206, 4), ("bytes=-5", 206, 5), ("bytes=8-", 206, None), ("bytes=999999999-", 416, 0), ("x", 200, None)],
+    [
+        ("bytes=0-3", 206, 4),
+        ("bytes=-5", 206, 5),
+        ("bytes=8-", 206, None),
+        ("bytes=999999999-", 416, 0),
+        ("x", 200, None),
+    ],
 )
 async def test_ranges(site, read, wanted, status, length):
     url = await picture_url(site, read)
