@@ -24,7 +24,7 @@ _REASONS = {
 }
 
 
-def describe(path: str, error: sqlite3.Error) -> StoreUnavailable:
+def describe(path: str, error: sqlite3.Error | OSError) -> StoreUnavailable:
     """Say in one sentence what is wrong with the state file."""
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     return StoreUnavailable(f"state file {path}: {_REASONS.get(code, error)}")
@@ -42,7 +42,7 @@ def open_database(path: str) -> Iterator[sqlite3.Connection]:
             _check(path, connection)
             migrate(connection)
             yield connection
-    except sqlite3.Error as error:
+    except (sqlite3.Error, OSError) as error:
         raise describe(path, error) from error
 
 
@@ -59,7 +59,8 @@ def _ownership(path: str) -> Iterator[None]:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
                 raise StoreUnavailable(f"state file {path} is in use by another gateway process") from error
             raise
-        Path(path).touch(mode=0o600)
+        if not Path(path).exists():
+            Path(path).touch(mode=0o600)
         yield
 
 

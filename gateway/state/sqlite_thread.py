@@ -104,6 +104,8 @@ class SqliteThread:
         except StoreUnavailable as error:
             self._tell(_settle, opened, error)
         finally:
+            self._closed = True
+            self._tell(_settle, opened, StoreUnavailable(f"state file {self._path}: its thread has ended"))
             self._tell(_settle, self._ended, None)
 
     def _serve(self, connection: sqlite3.Connection) -> None:
