@@ -147,10 +147,10 @@ async def _furnish(
         _run_beside(stack, work)
     keys = KeyRing(settings.auth)
     streams = OpenStreams()
+    drain = settings.server.on_disconnect == "drain"
+    generate = Generate(dispatcher, tasks, archive, streams, drain=drain)
     handlers: dict[Purpose, Handler] = {
-        Purpose.GENERATE: Generate(
-            dispatcher, tasks, archive, streams, drain=settings.server.on_disconnect == "drain"
-        ),
+        **generate.handlers(),
         **TaskObjects(tasks, archive).handlers(),
         **ModelObjects(catalogue).handlers(),
         **FileObjects(shelf, settings.files.max_mb * _MB).handlers(),
@@ -223,7 +223,7 @@ def _data_dir(settings: Settings) -> Path:
 
 
 def _open_archive(stack: AsyncExitStack, settings: Settings, local: Transport) -> Archive:
-    public = Transport()
+    public = Transport(public_only=True)
     stack.push_async_callback(public.aclose)
     fetcher = Fetcher(public, local, settings.media.allowed_hosts, settings.media.max_mb * _MB)
     try:

@@ -9,11 +9,25 @@ from typing import Protocol
 
 import msgspec
 
+from gateway.generation.errors import StorageUnavailable
+
 __all__ = ["Claim", "Conflict", "Held", "LeaseStore", "Record", "Slot", "StateStore", "StoreUnavailable"]
 
+_RETRY_SECONDS = 5.0
 
-class StoreUnavailable(Exception):
-    """The store cannot answer, or cannot keep what it was given. A write may have been made or not."""
+
+class StoreUnavailable(StorageUnavailable):
+    """The store cannot answer, or cannot keep what it was given. A write may have been made or not.
+
+    `detail` is for operators: it may name files and hosts, which callers never see.
+    """
+
+    def __init__(self, detail: str) -> None:
+        super().__init__("the gateway cannot reach its state now; try again", retry_after=_RETRY_SECONDS)
+        self.detail = detail
+
+    def __str__(self) -> str:
+        return self.detail
 
 
 class Conflict(Exception):

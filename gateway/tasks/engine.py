@@ -3,9 +3,8 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Coroutine
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
-from typing import Any
 
 import msgspec
 
@@ -17,7 +16,6 @@ from gateway.generation.errors import (
     GatewayError,
     NotFound,
     PollTimeout,
-    StorageUnavailable,
     TaskFailed,
 )
 from gateway.generation.events import AnyEvent, Finish, Progress, Thread
@@ -219,10 +217,10 @@ class TaskEngine:
     async def _submit(
         self, task: Task, upstream: TaskUpstream, account: Account, thread: Thread | None
     ) -> Task:
-        await self._durable(self._store.check_durable())
+        await self._store.check_durable()
         prepared = await upstream.prepare(task.request, account, thread)
         task = task.step(State.SUBMITTING, time.time(), prepared=prepared)
-        await self._durable(self.write(task, 0, due=time.time() + _SUBMIT_SECONDS))
+        await self.write(task, 0, due=time.time() + _SUBMIT_SECONDS)
         try:
             accepted = await upstream.submit(task.request, prepared, account)
         except GatewayError as error:
@@ -234,26 +232,20 @@ class TaskEngine:
         now = time.time()
         task = task.step(State.ACCEPTED, now, upstream_task=accepted)
         due = now + self._settings.poll_interval_seconds
-        await self._durable(self.write(task, 1, due=due))
+        await self.write(task, 1, due=due)
         return task
 
     async def _refused(self, task: Task, error: GatewayError) -> GatewayError:
         """Undo a submit that was refused, or keep looking for one whose answer was lost."""
         if not error.sent:
-            await self._durable(self._store.delete(TABLE, task.id))
+            await self._store.delete(TABLE, task.id)
             return error
-        await self._durable(self.write(task.step(State.UNKNOWN, time.time()), 1, due=time.time()))
+        await self.write(task.step(State.UNKNOWN, time.time()), 1, due=time.time())
         return AmbiguousSubmit(
             "the provider's answer to the submit was lost; the task is being looked for",
             task_id=task.id,
             sent=True,
         )
-
-    async def _durable(self, work: Coroutine[Any, Any, object]) -> None:
-        try:
-            await work
-        except StoreUnavailable as error:
-            raise StorageUnavailable("the state store cannot keep the task now", retry_after=5.0) from error
 
     async def _load(self, owner: str, task_id: str) -> tuple[Task, int]:
         record = await self._store.get(TABLE, task_id)

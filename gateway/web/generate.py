@@ -1,24 +1,27 @@
 """POST and wait, stream, or walk away: the three ways to hand a generation over."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
 from contextlib import aclosing
 from typing import TypeVar
 
+import msgspec
 from litestar.types import Receive
 
-from gateway.dialects.base import MediaRef
+from gateway.dialects.base import MediaRef, Purpose
 from gateway.dispatch.dispatcher import Dispatcher, Generation
 from gateway.generation.errors import Draining, InvalidRequest
-from gateway.generation.events import TaskAccepted
-from gateway.generation.results import collect
+from gateway.generation.events import AnyEvent, Media, TaskAccepted
+from gateway.generation.requests import Caller
+from gateway.generation.results import Reply, collect
+from gateway.generation.views import TaskView
 from gateway.media.archive import Archive
 from gateway.media.blob import Blob
 from gateway.tasks.engine import TaskEngine
 from gateway.web.answers import JSON, Headers
 from gateway.web.body import ClientGone
 from gateway.web.event_stream import EventStream
-from gateway.web.exchange import Exchange
+from gateway.web.exchange import Exchange, Handler
 
 __all__ = ["Generate", "OpenStreams", "unless_gone"]
 
@@ -50,7 +53,7 @@ class OpenStreams:
 
 
 class Generate:
-    """Serves the GENERATE purpose of every dialect."""
+    """Generations of every dialect, and tasks watched as streams."""
 
     def __init__(
         self,
@@ -67,7 +70,11 @@ class Generate:
         self._streams = streams
         self._drain = drain
 
-    async def __call__(self, exchange: Exchange) -> None:
+    def handlers(self) -> Mapping[Purpose, Handler]:
+        """Return what this room serves."""
+        return {Purpose.GENERATE: self.create, Purpose.TASK_EVENTS: self.follow}
+
+    async def create(self, exchange: Exchange) -> None:
         """Decode, dispatch, and answer the way the caller asked for."""
         request = exchange.dialect.decode(exchange.call)
         generation = await self._dispatcher.open(request, exchange.caller, exchange.observed)
@@ -75,16 +82,29 @@ class Generate:
         if request.delivery.background:
             await self._hand_over_task(exchange, generation)
         elif request.delivery.stream:
-            await self._stream(exchange, generation)
+            await self._stream_generation(exchange, generation)
         else:
             await self._hand_over_whole(exchange, generation)
 
-    async def _stream(self, exchange: Exchange, generation: Generation) -> None:
-        exchange.observed.stream = True
+    async def follow(self, exchange: Exchange) -> None:
+        """Stream what becomes of a task that was made before, to its end."""
+        task_id = exchange.call.path["id"]
+        view = await self._tasks.get(exchange.caller.owner, task_id)
+        request = await self._tasks.request(exchange.caller.owner, task_id)
+        reply = _reply_of(view, exchange.caller)
+        encoder = exchange.dialect.encoder(request, reply)
+        await self._stream(exchange, EventStream(_task_events(self._tasks, task_id), encoder))
+
+    async def _stream_generation(self, exchange: Exchange, generation: Generation) -> None:
         encoder = exchange.dialect.encoder(generation.request, generation.reply)
-        stream = EventStream(
-            generation.events(), encoder, headers=lambda: _ignored(generation), drain=self._drain
+        events = (
+            self._with_bytes(generation) if generation.request.delivery.inline_media else generation.events()
         )
+        stream = EventStream(events, encoder, headers=lambda: _ignored(generation), drain=self._drain)
+        await self._stream(exchange, stream)
+
+    async def _stream(self, exchange: Exchange, stream: EventStream) -> None:
+        exchange.observed.stream = True
         self._streams.add(stream)
         try:
             error = await stream.respond(exchange.receive, exchange.send)
@@ -110,6 +130,16 @@ class Generate:
         view = await self._tasks.get(exchange.caller.owner, task_id)
         await exchange.answer_view(view, reply=generation.reply, headers=[*JSON, *_ignored(generation)])
 
+    async def _with_bytes(self, generation: Generation) -> AsyncGenerator[AnyEvent, None]:
+        """Yield the events, media with their bytes: a frame has no place for a URL here."""
+        async with aclosing(generation.events()) as events:
+            async for event in events:
+                if isinstance(event, Media) and not event.data:
+                    blob = await self._archive.open(event)
+                    data = b"".join([chunk async for chunk in blob.chunks])
+                    event = msgspec.structs.replace(event, data=data)
+                yield event
+
     async def _open_media(self, pieces: Iterable[bytes | MediaRef]) -> list[bytes | Blob]:
         """Open every medium before the first byte goes out, so that a failure keeps its status."""
         return [
@@ -117,7 +147,27 @@ class Generate:
         ]
 
 
-async def _accepted(events: AsyncGenerator[object, None]) -> str:
+async def _task_events(tasks: TaskEngine, task_id: str) -> AsyncGenerator[AnyEvent, None]:
+    yield TaskAccepted(task_id)
+    async with aclosing(tasks.follow(task_id)) as events:
+        async for event in events:
+            yield event
+
+
+def _reply_of(view: TaskView, caller: Caller) -> Reply:
+    """Return the reply that a task's own stream belongs to: the task is its id and its turn."""
+    return Reply(
+        id=view.id,
+        created=int(view.created),
+        model=view.model,
+        chat_id=view.chat_id,
+        parent_id=view.id,
+        base_url=caller.base_url,
+        request_id=caller.request_id,
+    )
+
+
+async def _accepted(events: AsyncGenerator[AnyEvent, None]) -> str:
     """Return the id of the task that a generation becomes; it goes on without us."""
     async with aclosing(events):
         async for event in events:

@@ -24,7 +24,25 @@ from gateway.web.body import ClientGone
 from gateway.web.errors import send_error
 from gateway.web.ranges import read_range
 
-__all__ = ["Operations", "Readiness", "media_route"]
+__all__ = ["OPERATIONS", "Operation", "Operations", "Readiness", "media_route"]
+
+
+class Operation(msgspec.Struct, frozen=True):
+    """An address for operators: what it is and what it answers with."""
+
+    path: str
+    summary: str
+    media_type: str = "application/json"
+
+
+LIVEZ = Operation("/livez", "Is the process alive?")
+READYZ = Operation("/readyz", "Should this process get traffic?")
+METRICS = Operation("/metrics", "Prometheus metrics", "text/plain")
+STATUS = Operation("/api/status", "Accounts, upstreams and plugins; all of it for admin keys")
+OPENAPI = Operation("/openapi", "This description as a page", "text/html")
+OPENAPI_JSON = Operation("/openapi.json", "This description")
+MEDIA = Operation(MEDIA_PATH + "{name}", "A generated picture, film or sound", "application/octet-stream")
+OPERATIONS = (LIVEZ, READYZ, METRICS, STATUS, OPENAPI, OPENAPI_JSON, MEDIA)
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
@@ -100,20 +118,20 @@ class Operations:
     def routes(self) -> list[BaseRouteHandler]:
         """Return the handlers for Litestar."""
 
-        @get("/livez", operation_id="livez", summary="Is the process alive?", sync_to_thread=False)
+        @get(LIVEZ.path, sync_to_thread=False)
         def livez() -> dict[str, str]:
             return {"status": "ok"}
 
-        @get("/readyz", operation_id="readyz", summary="Should it get traffic?")
+        @get(READYZ.path)
         async def readyz() -> Response[dict[str, str]]:
             problem = await self._readiness.problem()
             return Response({"status": problem or "ok"}, status_code=503 if problem else 200)
 
-        @get("/metrics", operation_id="metrics", summary="Prometheus metrics", sync_to_thread=False)
+        @get(METRICS.path, sync_to_thread=False)
         def metrics() -> Response[bytes]:
             return Response(self._metrics.exposition(), media_type=_METRICS_TYPE)
 
-        @get("/api/status", operation_id="status", summary="Accounts, upstreams, plugins")
+        @get(STATUS.path)
         async def status(request: Request[Any, Any, Any]) -> PublicStatus:
             key = self._keys.identify(dict(request.headers))
             return self._full_status() if key.admin else self._public_status()

@@ -1,0 +1,254 @@
+"""The event stream on a real socket: prime, ping, batch, back-pressure, disconnects, faults."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
+
+import httpx
+import pytest
+
+from gateway.generation.errors import GatewayError, RateLimited, UpstreamUnavailable
+from gateway.generation.events import AnyEvent, Finish, TextDelta
+from gateway.web.answers import send_body
+from gateway.web.event_stream import EventStream
+from tests.serving import serving
+
+pytestmark = pytest.mark.anyio
+
+Events = AsyncGenerator[AnyEvent, None]
+
+
+class Lines:
+    """An encoder that writes one frame for each event."""
+
+    def encode(self, event: AnyEvent) -> bytes:
+        match event:
+            case TextDelta():
+                return f"data: {event.text}\n\n".encode()
+            case Finish():
+                return b"data: [DONE]\n\n"
+        return b""
+
+    def encode_error(self, error: GatewayError) -> bytes:
+        return f"data: error {error.code}\n\n".encode()
+
+
+class App:
+    """Streams what `make` yields; notes whether the source was closed and what the stream said."""
+
+    def __init__(self, make: Callable[[], Events], **options: object) -> None:
+        self.make = make
+        self.options = options
+        self.closed = asyncio.Event()
+        self.stream: EventStream | None = None
+        self.error: GatewayError | None = None
+
+    async def __call__(self, scope, receive, send) -> None:
+        await receive()
+        self.stream = EventStream(self.source(), Lines(), **self.options)
+        try:
+            self.error = await self.stream.respond(receive, send)
+        except GatewayError as error:
+            await send_body(send, error.status, error.code.encode())
+
+    async def source(self) -> Events:
+        try:
+            async with aclosing(self.make()) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.closed.set()
+
+
+async def words(*texts: str) -> Events:
+    for text in texts:
+        yield TextDelta(text)
+    yield Finish()
+
+
+async def get(app: App) -> httpx.Response:
+    async with serving(app) as url, httpx.AsyncClient() as client:
+        return await client.get(url)
+
+
+async def test_a_whole_stream_ends_with_its_end_marker() -> None:
+    app = App(lambda: words("a", "b"))
+    answer = await get(app)
+    assert answer.text == "data: a\n\ndata: b\n\ndata: [DONE]\n\n"
+    assert answer.headers["content-type"].startswith("text/event-stream")
+    assert app.error is None
+
+
+async def test_an_error_before_the_first_event_keeps_its_status() -> None:
+    async def refused() -> Events:
+        raise RateLimited("daily limit")
+        yield
+
+    answer = await get(App(refused))
+    assert (answer.status_code, answer.text) == (429, "rate_limited")
+
+
+async def test_an_error_after_the_first_event_is_one_frame_and_no_end_marker() -> None:
+    async def cut() -> Events:
+        yield TextDelta("a")
+        await asyncio.sleep(0.01)
+        raise UpstreamUnavailable("gone")
+
+    app = App(cut)
+    answer = await get(app)
+    assert (answer.status_code, answer.text) == (200, "data: a\n\ndata: error upstream_error\n\n")
+    assert app.error is not None
+
+
+async def test_an_unexpected_fault_is_a_frame_without_its_text() -> None:
+    async def broken() -> Events:
+        yield TextDelta("a")
+        await asyncio.sleep(0.01)
+        raise RuntimeError("sk-secret")
+
+    answer = await get(App(broken))
+    assert answer.text == "data: a\n\ndata: error internal_error\n\n"
+
+
+async def test_an_end_without_a_finish_is_an_error() -> None:
+    async def unfinished() -> Events:
+        yield TextDelta("a")
+
+    answer = await get(App(unfinished))
+    assert answer.text.endswith("data: error upstream_error\n\n")
+
+
+async def test_silence_is_pinged_and_headers_do_not_wait_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.web.event_stream._PRIME_SECONDS", 0.05)
+
+    async def slow() -> Events:
+        await asyncio.sleep(0.4)
+        yield TextDelta("late")
+        yield Finish()
+
+    answer = await get(App(slow, ping=0.1))
+    assert answer.text.startswith(": keep-alive\n\n")
+    assert answer.text.endswith("data: late\n\ndata: [DONE]\n\n")
+
+
+async def test_an_error_after_priming_gave_up_is_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("gateway.web.event_stream._PRIME_SECONDS", 0.05)
+
+    async def slow() -> Events:
+        await asyncio.sleep(0.2)
+        raise RateLimited("late")
+        yield
+
+    answer = await get(App(slow))
+    assert (answer.status_code, answer.text) == (200, "data: error rate_limited\n\n")
+
+
+async def test_events_that_came_together_leave_in_one_write() -> None:
+    bodies: list[bytes] = []
+
+    async def send(message) -> None:
+        if message["type"] == "http.response.body":
+            bodies.append(message["body"])
+
+    async def receive():
+        await asyncio.Event().wait()
+
+    await EventStream(words("a", "b", "c"), Lines()).respond(receive, send)
+    assert bodies == [b"data: a\n\ndata: b\n\ndata: c\n\ndata: [DONE]\n\n", b""]
+
+
+@pytest.mark.parametrize("after", [0, 1, 3])
+async def test_a_client_that_leaves_closes_the_source(after: int) -> None:
+    async def endless() -> Events:
+        for number in range(after):
+            yield TextDelta(str(number))
+        await asyncio.sleep(60)
+        yield Finish()
+
+    app = App(endless)
+    async with serving(app) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        if after:
+            await reader.readuntil(str(after - 1).encode())
+        else:
+            await asyncio.sleep(0.05)
+        writer.close()
+        await asyncio.wait_for(app.closed.wait(), 1.0)
+    assert app.stream is not None
+    assert app.stream.client_gone
+
+
+async def test_a_source_that_never_waits_starves_nobody_and_ends_with_its_client() -> None:
+    async def flood() -> Events:
+        while True:
+            yield TextDelta("x" * 1000)
+
+    app = App(flood)
+    async with serving(app) as url:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await asyncio.sleep(0.2)
+        writer.transport.abort()
+        await asyncio.wait_for(app.closed.wait(), 1.0)
+
+
+async def test_a_slow_client_makes_the_source_wait() -> None:
+    made = 0
+
+    async def flood() -> Events:
+        nonlocal made
+        while True:
+            made += 1
+            yield TextDelta("x" * 10_000)
+
+    app = App(flood)
+    async with serving(app) as url:
+        _, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        writer.transport.pause_reading()
+        await asyncio.sleep(0.5)
+        settled = made
+        await asyncio.sleep(0.3)
+        assert made == settled
+        writer.transport.abort()
+        await asyncio.wait_for(app.closed.wait(), 1.0)
+
+
+async def test_drain_reads_on_to_the_end_without_its_client() -> None:
+    finished = asyncio.Event()
+
+    async def slow() -> Events:
+        yield TextDelta("a")
+        await asyncio.sleep(0.2)
+        yield TextDelta("b")
+        yield Finish()
+        finished.set()
+
+    app = App(slow, drain=True)
+    async with serving(app) as url:
+        reader, writer = await asyncio.open_connection("127.0.0.1", int(url.rpartition(":")[2]))
+        writer.write(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        await reader.readuntil(b"data: a")
+        writer.close()
+        await asyncio.wait_for(finished.wait(), 1.0)
+        await asyncio.wait_for(app.closed.wait(), 1.0)
+
+
+async def test_an_abort_from_outside_is_the_last_frame() -> None:
+    async def slow() -> Events:
+        yield TextDelta("a")
+        await asyncio.sleep(60)
+
+    app = App(slow)
+
+    async def abort_soon() -> None:
+        await asyncio.sleep(0.1)
+        assert app.stream is not None
+        app.stream.abort(UpstreamUnavailable("shutting down", code="server_draining"))
+
+    task = asyncio.get_running_loop().create_task(abort_soon())
+    answer = await get(app)
+    await task
+    assert answer.text == "data: a\n\ndata: error server_draining\n\n"
+    assert app.closed.is_set()
