@@ -3,6 +3,7 @@
 `python -m tests.bench.rivals` installs what is missing; the versions below are the only place that pins them.
 """
 
+import json
 import shutil
 import subprocess
 import venv
@@ -16,11 +17,16 @@ __all__ = ["LITELLM_VERSION", "PORTKEY_SERVER_VERSION", "PORTKEY_VERSION", "Lite
 
 LITELLM_VERSION = "1.106.2"
 PORTKEY_VERSION = "1.15.2"
-PORTKEY_SERVER_VERSION = "1.14.2"
-"""Of @hono/node-server: with a later one every stream of Portkey is a 500 (Portkey-AI/gateway#1389)."""
+PORTKEY_SERVER_VERSION = "1.13.8"
+"""Of @hono/node-server: from 1.14.2 on every stream of Portkey is a 500 (Portkey-AI/gateway#1389)."""
 
 _LITELLM = FOLDER / "rivals" / f"litellm-{LITELLM_VERSION}"
 _PORTKEY = FOLDER / "rivals" / f"portkey-{PORTKEY_VERSION}"
+
+_PORTKEY_PACKAGES = {
+    "dependencies": {"@portkey-ai/gateway": PORTKEY_VERSION},
+    "overrides": {"@hono/node-server": PORTKEY_SERVER_VERSION},
+}
 
 _LITELLM_CONFIG = """
 model_list:
@@ -100,11 +106,18 @@ def install() -> None:
             [_LITELLM / "bin" / "pip", "install", "-q", f"litellm[proxy]=={LITELLM_VERSION}"], check=True
         )
     if not Portkey().available():
-        packages = (f"@portkey-ai/gateway@{PORTKEY_VERSION}", f"@hono/node-server@{PORTKEY_SERVER_VERSION}")
-        subprocess.run(
-            ["npm", "install", "--silent", "--no-fund", "--no-audit", "--prefix", _PORTKEY, *packages],
-            check=True,
-        )
+        _PORTKEY.mkdir(parents=True, exist_ok=True)
+        (_PORTKEY / "package.json").write_text(json.dumps(_PORTKEY_PACKAGES))
+        npm: list[str | Path] = [
+            "npm",
+            "install",
+            "--silent",
+            "--no-fund",
+            "--no-audit",
+            "--prefix",
+            _PORTKEY,
+        ]
+        subprocess.run(npm, check=True)
 
 
 def _portkey_server() -> Path:
