@@ -8,6 +8,7 @@ from gateway.accounts.account import Account
 from gateway.dialects.base import Call, Dialect, FormPart, FrameEncoder, MediaRef, Purpose, Route
 from gateway.plugin_api.http import (
     Answer,
+    Body,
     Caps,
     Deadlines,
     Exchange,
@@ -42,6 +43,7 @@ from gateway.telemetry.redaction import Secret, redact
 __all__ = [
     "Account",
     "Answer",
+    "Body",
     "Call",
     "Caps",
     "Deadlines",

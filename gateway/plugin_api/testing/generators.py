@@ -32,9 +32,7 @@ class GeneratorConformance:
     def test_an_answer_passes_by_the_grammar(self) -> None:
         """A streamed answer and a task are passed on, and nothing stays open."""
         for mode in Mode:
-            run = ScriptedRun(self.answer, mode=mode)
-            check_grammar(asyncio.run(self._generate(run)))
-            run.check_closed()
+            check_grammar(asyncio.run(self._generate(ScriptedRun(self.answer, mode=mode))))
 
     def test_the_same_request_can_be_served_again(self) -> None:
         """Dispatch fails over by asking again."""
@@ -48,9 +46,7 @@ class GeneratorConformance:
 
     def test_success_without_content_is_an_error(self) -> None:
         """A finish alone is never an answer."""
-        run = ScriptedRun((Finish(),))
-        assert isinstance(asyncio.run(self._fail(run)), GatewayError)
-        run.check_closed()
+        assert isinstance(asyncio.run(self._fail(ScriptedRun((Finish(),)))), GatewayError)
 
     def test_errors_pass_unchanged_wherever_they_come(self) -> None:
         """What an upstream raises is what dispatch must see: its class decides about failover."""
@@ -58,7 +54,6 @@ class GeneratorConformance:
             for count in range(len(self.answer)):
                 run = ScriptedRun(self.answer[:count], error=error)
                 assert asyncio.run(self._fail(run)) is error
-                run.check_closed()
 
     def test_closing_anywhere_closes_all_that_is_below(self) -> None:
         """A caller who leaves after any event frees the lease and the stream at once."""
@@ -72,8 +67,12 @@ class GeneratorConformance:
             asyncio.run(self._cancel_after(turns, ScriptedRun(self.answer)))
 
     async def _generate(self, run: ScriptedRun) -> list[AnyEvent]:
-        async with aclosing(type(self).make().generate(self.request, run)) as events:
-            return [event async for event in events]
+        """Return all events; checked inside the loop, whose end would close what was left open."""
+        try:
+            async with aclosing(type(self).make().generate(self.request, run)) as events:
+                return [event async for event in events]
+        finally:
+            run.check_closed()
 
     async def _fail(self, run: ScriptedRun) -> object:
         (outcome,) = await asyncio.gather(self._generate(run), return_exceptions=True)
@@ -92,4 +91,3 @@ class GeneratorConformance:
         call.cancel()
         with suppress(asyncio.CancelledError):
             await call
-        run.check_closed()
