@@ -5,10 +5,10 @@ from pathlib import Path
 
 import httpx
 import pytest
-from gateway_qwen_chat import QwenChatSettings, QwenChatUpstream
-from gateway_sandbox import SandboxServer, SandboxSettings
 
 from gateway.plugin_api import Account, Secret, Transport, UpstreamContext
+from gateway_qwen_chat import QwenChatSettings, QwenChatUpstream
+from gateway_sandbox import SandboxServer, SandboxSettings
 
 MakeUpstream = Callable[..., QwenChatUpstream]
 

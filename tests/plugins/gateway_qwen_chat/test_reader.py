@@ -7,8 +7,6 @@ from typing import Any
 
 import msgspec
 import pytest
-from gateway_qwen_chat.reader import AnswerReader
-from gateway_qwen_chat.tools import ToolCallParser
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -17,6 +15,8 @@ from gateway.generation.events import AnyEvent, Finish, Media, Thread
 from gateway.generation.requests import GenerationRequest, Message, TextPart, Tool
 from gateway.plugin_api import EventDecoder
 from gateway.plugin_api.testing import check_grammar
+from gateway_qwen_chat.reader import AnswerReader
+from gateway_qwen_chat.tools import ToolCallParser
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "qwen_chat"
 WHOLE = sorted(GOLDEN.glob("*.events.json"))
