@@ -20,11 +20,10 @@ MAX_DEPTH: Final = 64
 
 _MAX_VALUES: Final = 1_000_000
 _SMALL: Final = 65_536
-_INDEX: Final = "[...]"
 _NOT_STRUCTURE: Final = bytes(set(range(256)) - set(b"[]{},"))
 _STEPS: Final = bytes.maketrans(b"[{]},", b"\x01\x01\xff\xff\x00")
 _KEY: Final = re.compile(rb'\s*[{,]\s*"(?:[^"\\]|\\.)*"\s*:\s*', re.DOTALL)
-_PLACE: Final = re.compile(r" - at `(?:key in )?\$\.?(.*)`$")
+_MISSING: Final = re.compile(r"missing required field `(.*?)`")
 
 _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_any = msgspec.json.Decoder().decode
@@ -77,47 +76,14 @@ class BodyReader(Generic[T]):
         try:
             return self._decode(body)
         except (msgspec.DecodeError, ValueError) as error:
-            raise self._explain(body, error) from None
+            raise _invalid_field(error) from None
 
     def convert(self, fields: Mapping[str, Any]) -> T:
         """Decode form fields: text stands for numbers and booleans too."""
         try:
             return msgspec.convert(fields, self._kind, strict=False)
         except msgspec.ValidationError as error:
-            raise _invalid_field(str(error), str(error)) from None
-
-    def _explain(self, body: bytes, error: Exception) -> InvalidRequest:
-        message = located = str(error)
-        if _INDEX in message:
-            located = self._locate(_decode_any(body), message)
-        return _invalid_field(message, located)
-
-    def _locate(self, fields: Any, message: str) -> str:
-        """Say which item a fault's ``[...]`` means: the shortest list that shows the fault ends with it."""
-        head, _, tail = message.partition(_INDEX)
-        *_, path = head.partition("$.")
-        items = _at(fields, path)
-        if not isinstance(items, list) or not self._fails(fields, path, items, message):
-            return message
-        low, high = 1, len(items)
-        while low < high:
-            middle = (low + high) // 2
-            if self._fails(fields, path, items[:middle], message):
-                high = middle
-            else:
-                low = middle + 1
-        return f"{head}[{low - 1}]{tail}"
-
-    def _fails(self, fields: dict[str, Any], path: str, items: list[Any], message: str) -> bool:
-        try:
-            msgspec.convert({**fields, path: items}, self._kind)
-        except msgspec.ValidationError as error:
-            return str(error) == message
-        return False
-
-
-def _at(fields: Any, path: str) -> Any:
-    return fields.get(path) if isinstance(fields, dict) else None
+            raise _invalid_field(error) from None
 
 
 def _require_utf8(body: bytes) -> None:
@@ -129,7 +95,7 @@ def _require_utf8(body: bytes) -> None:
 
 def _require_bounded(body: bytes) -> None:
     """Refuse what nests too deep or holds too many values, without decoding and without recursion."""
-    bare = body.replace(rb"\\", b"").replace(rb"\"", b"")
+    bare = body.replace(rb"\\", b"").replace(rb"\"", b"") if b"\\" in body else body
     if bare.count(b'"') > 2 * _MAX_VALUES:
         raise InvalidRequest("The body holds too many values")
     structure = b"".join(bare.split(b'"')[::2]).translate(None, _NOT_STRUCTURE)
@@ -164,10 +130,10 @@ def _invalid_json(body: bytes, error: Exception) -> InvalidRequest:
     return InvalidRequest(f"The body is not valid JSON: {error}")
 
 
-def _invalid_field(message: str, located: str) -> InvalidRequest:
-    place = _PLACE.search(located)
-    reason = _PLACE.sub("", message)
-    missing = re.search(r"missing required field `(.*?)`", reason)
-    path = [place[1] if place else "", missing[1] if missing else ""]
-    param = ".".join(part for part in path if part)
+def _invalid_field(error: Exception) -> InvalidRequest:
+    """Say a decoder's fault; it knows the place, but a missing field only by name."""
+    reason, _, place = str(error).partition(" - at `$")
+    missing = _MISSING.search(reason)
+    steps = (place.rstrip("`").lstrip("."), missing[1] if missing else "")
+    param = ".".join(step for step in steps if step)
     return InvalidRequest(f"{param}: {reason}" if param else reason, param=param or None)

@@ -1,5 +1,6 @@
 """What holds for every dialect."""
 
+import json
 from contextlib import suppress
 from typing import Any
 
@@ -7,10 +8,13 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai._streaming import SSEDecoder
 
 from gateway.dialects.base import Call, Dialect, FormPart, Purpose, Route
-from gateway.generation.errors import RequestError
-from tests.dialects.cases import DIALECTS, FILES, MODELS, REPLY, REQUEST
+from gateway.generation.errors import AnswerCut, RequestError
+from gateway.generation.events import AnyEvent
+from tests.dialects.cases import CHAT, DIALECTS, FILES, IMAGES, MODELS, NATIVE, REPLY, REQUEST, frames
+from tests.dialects.events import streams
 
 ROUTES = [(dialect, route) for dialect in DIALECTS for route in dialect.routes]
 READING = [
@@ -57,6 +61,16 @@ def test_addresses_are_their_own(dialect: Dialect):
 def test_bodies_can_be_documented(kind: Any):
     _, components = msgspec.json.schema_components([kind])
     assert all(schema.get("description") for schema in components.values())
+
+
+@pytest.mark.parametrize("dialect", [NATIVE, CHAT, IMAGES])
+@given(events=streams(), error=st.booleans())
+def test_the_sdk_s_decoder_sees_every_frame(dialect: Dialect, events: list[AnyEvent], error: bool):
+    encoder = dialect.encoder(REQUEST, REPLY)
+    raw = b"".join(map(encoder.encode, events[:-1] if error else events))
+    raw += encoder.encode_error(AnswerCut("Cut.")) if error else b""
+    seen = [(sse.event or "", sse.data) for sse in SSEDecoder().iter_bytes(iter([raw]))]
+    assert [(name, data if data == "[DONE]" else json.loads(data)) for name, data in seen] == frames(raw)
 
 
 @pytest.mark.parametrize("dialect", [FILES, MODELS])

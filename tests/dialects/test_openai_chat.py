@@ -69,6 +69,16 @@ def test_an_empty_text_part_and_an_empty_content_are_taken():
     assert decode(messages=[{"role": "user", "content": content}, {"role": "assistant"}]).prompt == ""
 
 
+def test_a_call_s_arguments_may_be_an_object():
+    function = {"name": "f", "arguments": {"a": [1]}}
+    (message,) = decode(messages=[{"role": "assistant", "tool_calls": [{"function": function}]}]).messages
+    assert message.tool_calls[0].arguments == '{"a":[1]}'
+
+
+def test_json_mode_needs_no_schema():
+    assert decode(response_format={"type": "json_object"}).response_format.kind == "json_object"
+
+
 @pytest.mark.parametrize("value", ["none", "auto"])
 def test_an_older_function_call_is_a_tool_choice(value: str):
     assert decode(functions=[{"name": "f"}], function_call=value).tool_choice.mode == value
