@@ -5,6 +5,8 @@
 The gateway runs under a sampling profiler on its own core, the load comes from another process.
 """
 
+import os
+import signal
 import sys
 from collections import Counter
 from pathlib import Path
@@ -71,6 +73,8 @@ def _profile(workload: Workload) -> tuple[Counter[Place], float]:
     shape = Shape(text_upstream="qwen" if workload.wire == "native" else "local")
     gateway = Gateway(shape, command)
     with mock_server(workload.mock) as mock, run_contestant(gateway, mock.port, "profile") as running:
+        assert running.pid is not None
+        os.kill(running.pid, signal.SIGUSR1)
         sample = measure(workload, running, mock)
     cost = figures.cpu_us({sample.contestant: sample}, sample.contestant)
     if cost is None:

@@ -93,7 +93,9 @@ def _cells(
     yield _limit(value, row) + (f" {row.against}" if ratio and value is not None else "")
     yield _limit(row.floor, row)
     yield _limit(row.goal, row)
-    verdict = Verdict.ERRORS if _wrong(rounds, subject) else judge(row, value)
+    verdict = judge(row, value)
+    if verdict and _wrong(rounds, subject):
+        verdict = Verdict.ERRORS
     yield Text(verdict, style=_COLOURS[verdict])
 
 

@@ -3,8 +3,8 @@
     python -P sampler.py OUTPUT serve --config FILE --port N
 
 A timer that runs on CPU time interrupts every 4 ms; the handler notes whose turn it was. Unlike a tracing
-profiler this does not charge functions for being called. When the command has ended, OUTPUT holds the
-counts as JSON: a list of [[file, function], count].
+profiler this does not charge functions for being called. SIGUSR1 forgets what was counted so far, the start.
+When the command has ended, OUTPUT holds the counts as JSON: a list of [[file, function], count].
 """
 
 import dis
@@ -72,6 +72,7 @@ def main() -> None:
     output, sys.argv = Path(sys.argv[1]), ["gateway", *sys.argv[2:]]
     counts: Counter[Place] = Counter()
     signal.signal(signal.SIGTERM, _leave)
+    signal.signal(signal.SIGUSR1, lambda _number, _frame: counts.clear())
     try:
         with sampling(counts):
             command()
