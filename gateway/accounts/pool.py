@@ -154,10 +154,10 @@ class AccountPool:
 
     def take_back(self, lease: AccountLease) -> None:
         """Make a lease's account, places and chat free again."""
-        self._places.give_back(lease.places)
         if lease.wants.chat:
             self._chats.discard(_chat(lease.seat, lease.wants))
         self._roster.give_back(lease.seat, lease.begun, self._ledger.clock())
+        self._places.give_back(lease.places)
         if self._room:
             self._serve([lease.seat.name, *(seat.shelf for seat in lease.seat.gates[0].seats)])
 
