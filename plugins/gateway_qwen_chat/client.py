@@ -22,7 +22,7 @@ from gateway.plugin_api import (
     open_stream,
 )
 
-from .errors import find_error
+from .errors import find_error, true_status
 from .settings import QwenChatSettings
 from .wire import Chat, ChatMessage, Created, completion_body, new_chat_body, unwrap
 
@@ -159,8 +159,7 @@ async def _first_bytes(exchange: Exchange) -> bytes:
     The content type often lies, so the first byte that is not blank decides: an object or a page is no
     stream.
     """
-    actual = exchange.headers.text("x-actual-status-code")
-    refused = exchange.status >= 300 or actual[:1] in ("3", "4", "5")
+    refused = true_status(exchange.status, exchange.headers.text("x-actual-status-code")) >= 300
     head = b""
     while not refused and not head.strip(_BLANK):
         piece = await anext(exchange, b"")

@@ -30,7 +30,7 @@ from gateway.generation.errors import (
 )
 from gateway.plugin_api import Answer, retry_after
 
-__all__ = ["Hiccup", "ParentMissing", "find_complaint", "find_error", "scrub"]
+__all__ = ["Hiccup", "ParentMissing", "find_complaint", "find_error", "scrub", "true_status"]
 
 
 class Hiccup(UpstreamUnavailable):
@@ -88,7 +88,13 @@ _RULES = (
         {"contextlengthexceeded"},
         _words(r"context_?length_?exceeded"),
     ),
-    _Rule(RateLimited, "The account's daily limit is used up.", {"ratelimited"}, quotes=True),
+    _Rule(
+        RateLimited,
+        "The account's daily limit is used up.",
+        {"ratelimited"},
+        _words(r"upper limit for today"),
+        quotes=True,
+    ),
     _Rule(BurstLimited, "Too many calls in a short time.", {"toomanyrequests"}),
     _Rule(
         AccountRejected,
@@ -139,7 +145,7 @@ def find_error(answer: Answer) -> GatewayError | None:
 
     `sent` is True on provider faults only: everything else is a definite refusal of the call.
     """
-    status = _true_status(answer)
+    status = true_status(answer.status, answer.headers.get("x-actual-status-code", ""))
     if 300 <= status < 400:
         return _redirect(answer.headers.get("location", ""))
     body = _first_frame(answer.body.lstrip(_BLANK))
@@ -164,6 +170,12 @@ def find_complaint(body: bytes, status: int = 200) -> GatewayError | None:
     return UpstreamError(f"The provider refused the call{known}.", sent=True)
 
 
+def true_status(status: int, actual: str) -> int:
+    """Return the status that is meant: `x-actual-status-code` corrects a success that HTTP reports."""
+    told = re.fullmatch(r"[1-5][0-9]{2}", actual) is not None
+    return int(actual) if told and status < 300 else status
+
+
 def scrub(text: str, limit: int = 300) -> str:
     """Return a provider's sentence fit to be shown: without URLs, on one line, not too long."""
     line = " ".join(_URL.sub("(link)", text).split())
@@ -178,14 +190,6 @@ def _error(rule: _Rule, complaint: _Complaint) -> GatewayError:
         retry_after=None if hours is None else hours * 3600,
         sent=issubclass(rule.error, UpstreamError),
     )
-
-
-def _true_status(answer: Answer) -> int:
-    """Return the status that is meant: the header speaks only where HTTP itself reports a success."""
-    actual = answer.headers.get("x-actual-status-code", "")
-    if answer.status < 300 and actual.isascii() and actual.isdigit() and len(actual) == 3:
-        return int(actual)
-    return answer.status
 
 
 def _is_html(answer: Answer) -> bool:
@@ -228,7 +232,7 @@ def _complaint_of(value: dict[str, Any]) -> _Complaint | None:
         return _fields(error) if isinstance(error, dict) else _Complaint(details=str(error))
     if value.get("success") is False:
         data = value.get("data")
-        return _fields(data if isinstance(data, dict) else value)
+        return _fields(data if isinstance(data, dict) and data else value)
     flat = value.get("success") is None and isinstance(value.get("code"), str)
     bare = bool(value) and value.keys() <= {"detail", "details", "message"}
     return _fields(value) if flat or bare else None

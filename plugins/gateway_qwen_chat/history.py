@@ -59,7 +59,7 @@ def _transcript(said: Sequence[Message], *, plain: bool) -> list[str]:
 
 def _words(message: Message) -> str:
     if message.role == "tool":
-        return f"\n<tool_response>\n{message.text}\n</tool_response>"
+        return f"<tool_response>\n{message.text}\n</tool_response>"
     calls = (_call(call) for call in message.tool_calls)
     return "\n".join(filter(None, (message.text, *calls)))
 

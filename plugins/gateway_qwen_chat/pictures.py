@@ -26,15 +26,12 @@ class Gallery:
         self._is_private = is_private
         self._seen: set[str] = set()
 
-    def __bool__(self) -> bool:
-        return bool(self._seen)
+    def __len__(self) -> int:
+        return len(self._seen)
 
     def add(self, urls: Iterable[str], width: int = 0, height: int = 0) -> list[Media]:
         """Return the events of the pictures that are new. The size is in pixels, 0 when unknown."""
         return [self._picture(url, width, height) for url in urls if self._is_new(url)]
-
-    def __len__(self) -> int:
-        return len(self._seen)
 
     def _is_new(self, url: str) -> bool:
         if url in self._seen or not _URL.fullmatch(url):

@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
+from itertools import chain
 from typing import Protocol
 
 import msgspec
@@ -150,7 +151,7 @@ class AnswerReader:
     def _unreadable(self, data: bytes) -> Iterable[AnyEvent]:
         """Read frames that a line of blanks parted instead of an empty one; count what is no frame."""
         if b"\n" in data:
-            return [event for line in data.split(b"\n") for event in self.read(line)]
+            return chain.from_iterable(map(self.read, data.split(b"\n")))
         self._broken += data.strip() not in (b"", b"[DONE]")
         return ()
 

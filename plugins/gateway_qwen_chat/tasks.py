@@ -59,9 +59,10 @@ class VideoTasks:
             messages = await self._client.messages(place.chat, account)
         except NotFound:
             return None
-        known = set(prepared.reference.split())
-        new = [id_ for id_ in task_ids(messages) if id_ not in known and is_safe_id(id_)]
-        return UpstreamTask(new[-1], thread=Thread(place.chat)) if new else None
+        new = set(task_ids(messages)).difference(prepared.reference.split())
+        # Two of them would be a guess, and a wrong one shows a caller somebody else's order.
+        (task_id,) = new if len(new) == 1 else ("",)
+        return UpstreamTask(task_id, thread=Thread(place.chat)) if is_safe_id(task_id) else None
 
 
 def _place(prepared: Prepared) -> Thread:

@@ -2,7 +2,6 @@
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
-from contextlib import aclosing
 from typing import ClassVar
 
 import msgspec
@@ -67,18 +66,11 @@ class QwenChatUpstream:
             )
             return fallback_models(self._settings.fallback_models)
 
-    async def stream(
+    def stream(
         self, request: GenerationRequest, account: Account, thread: Thread | None
     ) -> AsyncGenerator[AnyEvent, None]:
         """Yield one answer. Without a thread a chat is made first and named at once."""
-        turn = StreamedTurn(self._client, self._settings, request, account)
-        try:
-            async with aclosing(turn.events(thread)) as events:
-                async for event in events:
-                    yield event
-        finally:
-            if self._settings.delete_chats and request.continuation is None:
-                self._janitor.dispose(turn.made, account)
+        return StreamedTurn(self._client, self._settings, self._janitor, request, account).events(thread)
 
     async def prepare(self, request: GenerationRequest, account: Account, thread: Thread | None) -> Prepared:
         """Make the chat, or look at the caller's: free of charge, and enough to find the video again."""

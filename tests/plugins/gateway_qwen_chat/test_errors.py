@@ -62,6 +62,8 @@ CASES = [
     (answer(LIMIT["data"]), RateLimited),
     (answer({"code": "RateLimited", "detail": "x"}), RateLimited),
     (answer(b"data: " + json.dumps(LIMIT).encode() + b"\n\n", 429), RateLimited),
+    (answer({"success": False, "code": "RateLimited", "data": {}}), RateLimited),
+    (answer(refusal("Odd", "You've reached the upper limit for today's usage.")), RateLimited),
     (answer(refusal("Too_Many_Requests")), BurstLimited),
     (answer(b"slow down", 429, "text/plain"), BurstLimited),
     (answer({}, x_actual_status_code="429"), BurstLimited),

@@ -43,7 +43,7 @@ def test_a_first_turn_writes_the_whole_conversation_out() -> None:
         "Be brief.\n\n"
         "User: Weather in Rome?\n\n"
         'Assistant: <tool_call>{"name": "weather", "arguments": {"city":"Rome"}}</tool_call>\n\n'
-        'Tool: \n<tool_response>\n{"sky":"blue"}\n</tool_response>\n\n'
+        'Tool: <tool_response>\n{"sky":"blue"}\n</tool_response>\n\n'
         "Assistant: Blue sky.\n\n"
         "User: And now?"
     )
@@ -64,7 +64,7 @@ def test_tool_results_of_a_later_turn_go_with_the_tools() -> None:
     )
     text = compose(request, first=False).text
     assert text.startswith("You can call these functions.")
-    assert text.endswith("Tool: \n<tool_response>\nblue\n</tool_response>")
+    assert text.endswith("Tool: <tool_response>\nblue\n</tool_response>")
     assert "Weather?" not in text
 
 
