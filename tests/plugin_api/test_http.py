@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncGenerator
 from email.utils import formatdate
 
+import httpx
 import msgspec
 import pytest
 
@@ -21,13 +22,22 @@ from gateway.plugin_api.http import (
     Caps,
     Deadlines,
     Transport,
+    TransportError,
     decode_json,
     fetch,
     http_client,
     open_stream,
     retry_after,
+    upstream_error,
 )
-from gateway.plugin_api.testing.wire import Received, reply, serve, stream_reply
+from gateway.plugin_api.testing import Received, reply, serve, stream_reply
+from gateway.transport import (
+    ConnectError,
+    ConnectionLost,
+    ConnectTimeout,
+    FirstByteTimeout,
+    TotalTimeout,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -112,6 +122,25 @@ async def test_nobody_listens(transport: Transport) -> None:
     assert not caught.value.sent
 
 
+@pytest.mark.parametrize(
+    ("error", "kind", "sent"),
+    [
+        (ConnectTimeout("host.test"), UpstreamTimeout, False),
+        (ConnectError("host.test"), UpstreamUnreachable, False),
+        (FirstByteTimeout("host.test"), UpstreamTimeout, True),
+        (TotalTimeout("host.test"), UpstreamTimeout, True),
+        (ConnectionLost("host.test", sent=False), UpstreamUnreachable, False),
+        (TransportError("host.test"), UpstreamUnreachable, True),
+    ],
+)
+def test_each_failure_has_its_place_in_our_tree(
+    error: TransportError, kind: type[UpstreamError], sent: bool
+) -> None:
+    told = upstream_error(error)
+    assert (type(told), told.sent) == (kind, sent)
+    assert "host.test" not in told.message
+
+
 @pytest.mark.parametrize("url", ["ftp://example.test/", "http://user:pw@example.test/", "nonsense"])
 async def test_a_call_that_cannot_be_sent_was_not_sent(transport: Transport, url: str) -> None:
     with pytest.raises(UpstreamUnreachable, match="as it is configured") as caught:
@@ -124,7 +153,7 @@ async def test_errors_of_the_block_itself_pass_and_close(transport: Transport) -
         with pytest.raises(ZeroDivisionError):
             async with open_stream(transport, "GET", wire.url):
                 raise ZeroDivisionError
-    assert transport.open_connections == transport.idle_connections
+        assert transport.open_connections == transport.idle_connections
 
 
 async def test_leaving_early_closes_the_connection(transport: Transport) -> None:
@@ -189,6 +218,14 @@ async def test_the_httpx_client_keeps_no_cookie_and_follows_no_redirect(
         assert all("cookie" not in request.headers for request in wire.requests)
         assert wire.requests[0].headers["x-own"] == "1"
         assert (await fetch(transport, "GET", wire.url)).status == http.HTTPStatus.FOUND
+
+
+async def test_the_httpx_clients_jar_takes_nothing_in(transport: Transport) -> None:
+    async with http_client(transport) as client:
+        request = httpx.Request("GET", "http://provider.test/")
+        answered = httpx.Response(200, headers={"set-cookie": "who=a; Path=/"}, request=request)
+        client.cookies.extract_cookies(answered)
+        assert not client.cookies
 
 
 async def test_a_stream_without_a_length_ends_with_its_connection(transport: Transport) -> None:

@@ -118,7 +118,15 @@ def test_a_frame_that_never_ends_meets_the_cap_while_it_grows() -> None:
 
 
 def test_many_small_frames_are_not_one_large_one() -> None:
-    assert len(decode(b"data: 0123456789\n\n" * 100, max_frame=20)) == 100
+    wire = b"data: 0123456789\n\n" * 100
+    assert len(decode(wire, max_frame=20)) == 100
+    assert len(decode(*(wire[at : at + 7] for at in range(0, len(wire), 7)), max_frame=20)) == 100
+
+
+def test_a_last_line_end_does_not_count_towards_the_cap() -> None:
+    assert decode(b"data: " + b"x" * 14 + b"\n", max_frame=20) == [ServerSentEvent(b"x" * 14)]
+    with pytest.raises(InvalidAnswer):
+        decode(b"data: " + b"x" * 15, max_frame=20)
 
 
 @pytest.mark.anyio

@@ -45,7 +45,7 @@ class UpstreamCase:
             async with asyncio.timeout(1):
                 while self.transport.open_connections > self.transport.idle_connections:  # noqa: ASYNC110
                     await asyncio.sleep(0.001)
-        assert self.transport.open_connections == self.transport.idle_connections, "a call was left open"
+        assert self.transport.open_connections <= self.transport.idle_connections, "a call was left open"
 
 
 class UpstreamConformance:

@@ -1,7 +1,7 @@
 """A provider's double on a real socket: it answers with exactly the bytes that a test wrote down."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -18,17 +18,12 @@ class Received(msgspec.Struct, frozen=True):
     body: bytes
 
 
-Answers = Callable[[Received, asyncio.StreamWriter], Awaitable[None]]
-
-
 class Wire:
     """What the double has seen so far, and where it listens."""
 
     def __init__(self) -> None:
         self.port = 0
         self.requests: list[Received] = []
-        self.lost = 0
-        """Connections that the caller closed while an answer was under way."""
 
     @property
     def url(self) -> str:
@@ -55,20 +50,21 @@ def stream_reply(*pieces: bytes, status: int = 200, media_type: str = "text/even
 async def serve(answer: Callable[[Received], bytes | list[bytes] | None]) -> AsyncGenerator[Wire, None]:
     """Serve on a free port. `answer` gives bytes, bytes in pieces (one write each), or None for silence."""
     wire = Wire()
-    conversations: set[asyncio.Task[None]] = set()
+    open_: dict[asyncio.Task[None] | None, asyncio.StreamWriter] = {}
 
     async def converse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
-        assert task is not None
-        conversations.add(task)
+        open_[task] = writer
         try:
-            while (received := await _read_request(reader)) is not None:
+            goes_on = True
+            while goes_on and (received := await _read_request(reader)) is not None:
                 wire.requests.append(received)
-                if not await _answer(answer(received), reader, writer, wire):
-                    return
+                goes_on = await _answer(answer(received), reader, writer)
+        except ConnectionError:
+            return  # the caller has left, which is its right
         finally:
-            conversations.discard(task)
             writer.close()
+            del open_[task]
 
     server = await asyncio.start_server(converse, "127.0.0.1", 0)
     wire.port = server.sockets[0].getsockname()[1]
@@ -76,27 +72,24 @@ async def serve(answer: Callable[[Received], bytes | list[bytes] | None]) -> Asy
         yield wire
     finally:
         server.close()
-        for conversation in conversations:
-            conversation.cancel()
-        await asyncio.gather(*conversations, return_exceptions=True)
+        for writer in open_.values():
+            writer.transport.abort()
+        await asyncio.gather(*(task for task in open_ if task))
 
 
 async def _answer(
-    answer: bytes | list[bytes] | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, wire: Wire
+    answer: bytes | list[bytes] | None, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
 ) -> bool:
     """Write an answer; return whether the connection goes on."""
     if isinstance(answer, bytes):
         writer.write(answer)
         return True
-    try:
-        for piece in answer or ():
-            writer.write(piece)
-            await writer.drain()
-            await asyncio.sleep(0)
-        if answer is None:
-            wire.lost += not await reader.read(1)
-    except ConnectionError:
-        wire.lost += 1
+    if answer is None:
+        await reader.read(1)
+    for piece in answer or ():
+        writer.write(piece)
+        await writer.drain()
+        await asyncio.sleep(0)
     return False
 
 

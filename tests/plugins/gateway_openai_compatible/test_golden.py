@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.generation.errors import AnswerCut, GatewayError
-from gateway.generation.events import AnyEvent
+from gateway.generation.events import AnyEvent, TextDelta
 from gateway.plugin_api import EventDecoder
 from gateway.plugin_api.testing import check_grammar
 from gateway_openai_compatible.answers import ChatAnswer
@@ -64,6 +64,11 @@ def test_whole_answers_and_streams_become_the_same_events() -> None:
         {"type": "usage", "inputTokens": 3},
         {"type": "finish"},
     ]
+
+
+def test_a_refusal_is_text() -> None:
+    [event] = ChatAnswer().add(b'{"choices":[{"delta":{"content":null,"refusal":"No."}}]}')
+    assert event == TextDelta("No.")
 
 
 def test_what_comes_after_the_end_marker_does_not_count() -> None:

@@ -2,8 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +87,21 @@ async def local(
     await transport.aclose()
 
 
+@asynccontextmanager
+async def behind(
+    server: Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]],
+) -> AsyncGenerator[tuple[OpenAICompatibleUpstream, Transport], None]:
+    """An upstream before a server that a test has written itself."""
+    transport = Transport()
+    listening = await asyncio.start_server(server, "127.0.0.1", 0)
+    port = listening.sockets[0].getsockname()[1]
+    settings = OpenAICompatibleSettings(base_url=f"http://127.0.0.1:{port}")
+    context = UpstreamContext(name="local", transport=transport, data_dir=Path())
+    yield await OpenAICompatibleUpstream.create(settings, context), transport
+    await transport.aclose()
+    listening.close()
+
+
 async def test_what_goes_out() -> None:
     async with local(reply(200, WHOLE), headers={"X-Own": "1"}) as there:
         await there.call(HELLO)
@@ -127,16 +142,24 @@ async def test_a_whole_answer_to_a_stream_and_a_stream_to_a_whole_call() -> None
         assert await there.call(HELLO) == [TextDelta("Hi"), Finish()]
 
 
-async def test_connections_are_used_again_after_a_stream() -> None:
-    def chunked(_: Received) -> bytes:
-        body = b"".join(b"%x\r\n%b\r\n" % (len(part), part) for part in (frame("Hi"), END))
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-        return head + body + b"0\r\n\r\n"
+async def test_connections_are_used_again_though_the_body_ends_a_little_later_than_its_events() -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(asyncio.IncompleteReadError):
+            while head := (await reader.readuntil(b"\r\n\r\n")).lower():
+                await reader.readexactly(int(head.partition(b"content-length: ")[2].split(b"\r\n")[0]))
+                writer.write(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n")
+                writer.write(b"transfer-encoding: chunked\r\n\r\n")
+                for part in (frame("Hi"), END):
+                    writer.write(b"%x\r\n%b\r\n" % (len(part), part))
+                await asyncio.sleep(0.01)
+                writer.write(b"0\r\n\r\n")
+        writer.close()
 
-    async with local(chunked) as there:
+    async with behind(answer) as (upstream, transport):
         for _ in range(3):
-            await there.call(STREAMED)
-        assert (there.transport.open_connections, there.transport.idle_connections) == (1, 1)
+            async with aclosing(upstream.stream(STREAMED, ACCOUNT, None)) as events:
+                assert [event async for event in events] == [TextDelta("Hi"), Finish()]
+        assert (transport.open_connections, transport.idle_connections) == (1, 1)
 
 
 async def test_a_server_that_holds_the_connection_after_done_delays_nobody() -> None:
@@ -146,17 +169,24 @@ async def test_a_server_that_holds_the_connection_after_done_delays_nobody() -> 
         await reader.read()
         writer.close()
 
-    server = await asyncio.start_server(hold, "127.0.0.1", 0)
-    transport = Transport()
-    port = server.sockets[0].getsockname()[1]
-    upstream = await OpenAICompatibleUpstream.create(
-        OpenAICompatibleSettings(base_url=f"http://127.0.0.1:{port}"),
-        UpstreamContext(name="local", transport=transport, data_dir=Path()),
-    )
-    async with asyncio.timeout(1), aclosing(upstream.stream(STREAMED, ACCOUNT, None)) as events:
+    async with (
+        behind(hold) as (upstream, _),
+        asyncio.timeout(1),
+        aclosing(upstream.stream(STREAMED, ACCOUNT, None)) as events,
+    ):
         assert [event async for event in events] == [TextDelta("Hi"), Finish()]
-    await transport.aclose()
-    server.close()
+
+
+async def test_a_silent_server_meets_the_configured_deadline() -> None:
+    async with local(None, first_byte_seconds=0.1) as there, asyncio.timeout(2):
+        with pytest.raises(UpstreamTimeout):
+            await there.call(STREAMED)
+
+
+async def test_a_bad_status_counts_though_the_body_says_that_it_is_a_stream() -> None:
+    async with local(stream_reply(frame("Hi"), END, status=500)) as there:
+        with pytest.raises(UpstreamUnavailable):
+            await there.call(STREAMED)
 
 
 def error(code: Any = None, kind: str | None = None, message: str = "No.", **more: Any) -> bytes:
@@ -218,12 +248,14 @@ async def test_refusals(
 
 
 async def test_an_error_keeps_the_parameter_and_a_safe_message() -> None:
-    body = error("invalid_value", message="Bad key sk-canary-1 at https://x.test/a?sig=1", param="top_p")
+    message = "Bad key sk-canary-1 at https://x.test/a?sig=1 " + "and so on " * 100
+    body = error("invalid_value", message=message, param="top_p")
     async with local(reply(400, body)) as there:
         with pytest.raises(InvalidRequest) as caught:
             await there.call(HELLO)
     assert caught.value.param == "top_p"
     assert caught.value.message.startswith("Bad key")
+    assert len(caught.value.message) <= 500
     assert not {"canary-1", "sig=1"} & set(caught.value.message.replace("?", " ").split())
 
 

@@ -15,7 +15,7 @@ from gateway_t2i import ImageGenerator
 pytestmark = pytest.mark.anyio
 CAT = GenerationRequest(chat_type="t2i", messages=(Message("user", (TextPart("A cat"),)),))
 PICTURE = Media("image", url="https://example.test/a.png")
-ONE = (Progress(0.5), PICTURE, Usage(1, 2, media=1, width=8, height=9), Finish())
+ONE = (Usage(1), Progress(0.5), PICTURE, Usage(1, 2, media=1, width=8, height=9), Finish())
 
 
 async def generate(request: GenerationRequest, run: ScriptedRun) -> list[AnyEvent]:
