@@ -29,6 +29,7 @@ format = "json"
 [upstreams.local]
 kind = "openai_compatible"
 base_url = "http://127.0.0.1:{mock_port}/v1"
+chat_types = ["t2t", "t2i"]
 {local_accounts}
 [upstreams.qwen]
 kind = "qwen_chat"
