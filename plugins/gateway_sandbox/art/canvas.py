@@ -15,8 +15,10 @@ from .palettes import Color, blend
 __all__ = ["Canvas", "Curve", "wander"]
 
 Curve = Callable[[float], float]
-_STEPS = 320
+Point = tuple[float, float]
 _GLOW_EDGE = 181
+_MARGIN = 2
+_LARGE = 800
 
 
 class Canvas:
@@ -25,6 +27,7 @@ class Canvas:
     def __init__(self, size: tuple[int, int]) -> None:
         self.width, self.height = size
         self.image = Image.new("RGB", size)
+        self._steps = min(max(self.width // 4, 80), 320)
 
     @property
     def aspect(self) -> float:
@@ -55,7 +58,7 @@ class Canvas:
 
     def under(self, curve: Curve, colors: Sequence[Color], depth: float = 1.0, opacity: float = 1.0) -> None:
         """Fill what lies below a curve; the gradient hangs on its highest point, `depth` heights long."""
-        edge = [(at / _STEPS, curve(at / _STEPS)) for at in range(_STEPS + 1)]
+        edge = [(at / self._steps, curve(at / self._steps)) for at in range(self._steps + 1)]
         self._fill([*edge, (1.0, 1.1), (0.0, 1.1)], min(y for _, y in edge), depth, colors, opacity)
 
     def between(
@@ -67,12 +70,12 @@ class Canvas:
         span: tuple[float, float] = (0.0, 1.0),
     ) -> None:
         """Fill the ribbon between two curves with a gradient across its whole height."""
-        steps = [span[0] + (span[1] - span[0]) * at / _STEPS for at in range(_STEPS + 1)]
+        steps = [span[0] + (span[1] - span[0]) * at / self._steps for at in range(self._steps + 1)]
         edge = [(x, upper(x)) for x in steps] + [(x, lower(x)) for x in reversed(steps)]
         top, bottom = min(y for _, y in edge), max(y for _, y in edge)
         self._fill(edge, top, max(bottom - top, 0.01), colors, opacity)
 
-    def shape(self, points: Sequence[tuple[float, float]], color: Color, opacity: float = 1.0) -> None:
+    def shape(self, points: Sequence[Point], color: Color, opacity: float = 1.0) -> None:
         """Fill a polygon with one colour."""
         top = min(y for _, y in points)
         self._fill(points, top, max(max(y for _, y in points) - top, 0.001), [color, color], opacity)
@@ -100,25 +103,35 @@ class Canvas:
             draw.ellipse((x - size, y - size, x + size, y + size), fill=shade)
 
     def _fill(
-        self,
-        points: Sequence[tuple[float, float]],
-        top: float,
-        depth: float,
-        colors: Sequence[Color],
-        opacity: float,
+        self, points: Sequence[Point], top: float, depth: float, colors: Sequence[Color], opacity: float
     ) -> None:
-        y0 = max(0, math.floor(top * self.height) - 2)
-        y1 = min(self.height, math.ceil(min(1.0, max(y for _, y in points)) * self.height) + 2)
-        if y1 <= y0:
+        """Paint a polygon; the gradient begins at `top` and is `depth` heights long."""
+        box = self._bounds(points)
+        if box[0] >= box[2] or box[1] >= box[3]:
             return
-        mask = Image.new("L", (self.width, y1 - y0))
-        pixels = [(x * self.width, y * self.height - y0) for x, y in points]
-        ImageDraw.Draw(mask).polygon(pixels, fill=round(255 * opacity))
-        mask = mask.filter(ImageFilter.BoxBlur(self.height / 2400))
-        paint = vertical((self.width, max(2, round(depth * self.height))), colors)
+        mask = self._mask(points, box, round(255 * opacity))
+        if len(set(colors)) == 1:
+            self.image.paste(colors[0], box, mask)
+            return
         filled = Image.new("RGB", mask.size, colors[-1])
-        filled.paste(paint, (0, round(top * self.height) - y0))
-        self.image.paste(filled, (0, y0), mask)
+        paint = vertical((mask.width, max(2, round(depth * self.height))), colors)
+        filled.paste(paint, (0, round(top * self.height) - box[1]))
+        self.image.paste(filled, box, mask)
+
+    def _bounds(self, points: Sequence[Point]) -> tuple[int, int, int, int]:
+        """Return the part of the canvas that a polygon touches: left, top, right, bottom in pixels."""
+        xs, ys = [x * self.width for x, _ in points], [y * self.height for _, y in points]
+        left, top = math.floor(min(xs)) - _MARGIN, math.floor(min(ys)) - _MARGIN
+        right, bottom = math.ceil(max(xs)) + _MARGIN, math.ceil(max(ys)) + _MARGIN
+        return max(0, left), max(0, top), min(self.width, right), min(self.height, bottom)
+
+    def _mask(self, points: Sequence[Point], box: tuple[int, int, int, int], level: int) -> Image.Image:
+        """Return a polygon's mask with smooth edges: drawn larger if the canvas is small, else softened."""
+        zoom = 2 if self.height < _LARGE else 1
+        mask = Image.new("L", ((box[2] - box[0]) * zoom, (box[3] - box[1]) * zoom))
+        corners = [((x * self.width - box[0]) * zoom, (y * self.height - box[1]) * zoom) for x, y in points]
+        ImageDraw.Draw(mask).polygon(corners, fill=level)
+        return mask.reduce(2) if zoom == 2 else mask.filter(ImageFilter.BoxBlur(self.height / 2400))
 
 
 def vertical(size: tuple[int, int], colors: Sequence[Color]) -> Image.Image:

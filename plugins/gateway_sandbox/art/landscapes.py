@@ -6,12 +6,13 @@ import random
 from PIL import Image
 
 from .canvas import Canvas, Curve, wander
-from .palettes import Palette, blend
+from .palettes import Color, Palette, blend
 
 __all__ = ["paint_aurora", "paint_city", "paint_mountains", "paint_sea"]
 
 _RIDGES = 6
 _WAVES = 11
+_CLOTH = (112, 63)
 
 
 def paint_mountains(canvas: Canvas, palette: Palette, source: random.Random, time: float) -> None:
@@ -118,7 +119,7 @@ def _pines(canvas: Canvas, palette: Palette, source: random.Random, ground: floa
             _pine(canvas, x, line(x) + 0.01, source.uniform(0.1, 0.3) * (1.1 - 2 * offset), color)
 
 
-def _pine(canvas: Canvas, x: float, foot: float, height: float, color: tuple[int, int, int]) -> None:
+def _pine(canvas: Canvas, x: float, foot: float, height: float, color: Color) -> None:
     wide = 0.17 * height / canvas.aspect
     left, right = [], []
     tiers = 9
@@ -156,30 +157,29 @@ def _sail(canvas: Canvas, palette: Palette, source: random.Random, base: float, 
     canvas.shape([*hull, (x - wide * 0.35, base + 0.012)], dark)
 
 
-def _curtain(
-    canvas: Canvas, source: random.Random, color: tuple[int, int, int], at: int, time: float
-) -> None:
+def _curtain(canvas: Canvas, source: random.Random, color: Color, at: int, time: float) -> None:
     """Hang up a band of light, bright below and fading upwards, folded like cloth."""
     line = wander(source, 0.5 - 0.11 * at, 0.09, 0.45, speed=0.35)(time)
-    steps = 160
-    small = Image.new("L", (steps, 90))
-    levels = []
     ripple = [source.random() * math.tau for _ in range(3)]
-    for x in range(steps):
-        share = x / steps
+    columns, rows = _CLOTH
+    levels = []
+    for x in range(columns):
+        share = x / columns
         fold = sum(
             math.sin(share * 26 * (n + 1) + phase + time * (0.6 + n)) for n, phase in enumerate(ripple)
         )
-        levels.append((line(share), 0.62 + 0.13 * fold))
-    small.putdata([_light(y / 90, *levels[x]) for y in range(90) for x in range(steps)])
-    mask = small.resize((canvas.width, canvas.height), Image.Resampling.BICUBIC)
-    canvas.image.paste(color, (0, 0, canvas.width, canvas.height), mask)
+        levels.append((line(share), max(0.0, 0.62 + 0.13 * fold)))
+    small = Image.new("L", _CLOTH)
+    small.putdata([_light(y / rows, foot, strength) for y in range(rows) for foot, strength in levels])
+    mask = small.resize(canvas.image.size, Image.Resampling.BICUBIC)
+    canvas.image.paste(color, (0, 0), mask)
 
 
 def _light(y: float, foot: float, strength: float) -> int:
+    """Return the brightness of a curtain at a height: a sharp hem at `foot`, a long fade above."""
     if y > foot:
-        return round(max(0.0, 1 - (y - foot) / 0.05) * 150 * max(strength, 0))
-    return round(math.exp(-(foot - y) / 0.17) * 175 * max(strength, 0))
+        return round(max(0.0, 1 - (y - foot) / 0.05) * 150 * strength)
+    return round(math.exp(-(foot - y) / 0.17) * 175 * strength)
 
 
 def _towers(
@@ -200,7 +200,7 @@ def _tower(
     palette: Palette,
     source: random.Random,
     box: tuple[float, float, float, float],
-    color: tuple[int, int, int],
+    color: Color,
     share: float,
     time: float,
 ) -> None:

@@ -25,7 +25,7 @@ async def answer_text(sandbox: Sandbox, turn: Turn) -> AsyncGenerator[bytes, Non
     """Yield the frames of a text answer; what was sent of it is kept in the chat."""
     with sandbox.answering(turn.chat.id) as stop:
         answer = await _compose(sandbox, turn)
-        await _accept(sandbox, turn, answer)
+        await _accept(sandbox, turn)
         yield frames.created(turn.chat.id, turn.user.id, turn.answer.id)
         if not turn.knows_model:
             return
@@ -71,10 +71,11 @@ async def _look_at(sandbox: Sandbox, turn: Turn, at: int) -> AttachedFile:
     return AttachedFile(attachment, line.strip())
 
 
-async def _accept(sandbox: Sandbox, turn: Turn, answer: Answer) -> None:
+async def _accept(sandbox: Sandbox, turn: Turn) -> None:
+    """Charge the account and keep the turn; the answer's words follow when they were sent."""
     async with sandbox.counting:
         await sandbox.check_quota(turn.chat.owner, turn.call.chat_type)
-        await sandbox.store.put(turn.user, msgspec.structs.replace(turn.answer, content=answer.text))
+        await sandbox.store.put(turn.user, turn.answer)
 
 
 def _keep(sandbox: Sandbox, turn: Turn, sent: str) -> None:

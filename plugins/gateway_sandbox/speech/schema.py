@@ -1,5 +1,6 @@
 """Make a JSON value that obeys a simple JSON schema, with details taken from a text."""
 
+import math
 import random
 import re
 from collections.abc import Iterator
@@ -8,6 +9,8 @@ from typing import Any
 __all__ = ["find_schema", "make_value"]
 
 _MAX_DEPTH = 8
+_MOST_ITEMS = 64
+_MOST_CHARS = 4096
 _NUMBER = re.compile(r"(?<![\w.])-?\d{1,9}(?:\.\d{1,6})?")
 _NAME = re.compile(r"\b[A-Z][a-z]{2,}\b")
 _OPENERS = {
@@ -52,8 +55,14 @@ def find_schema(values: Iterator[dict[str, Any]]) -> dict[str, Any] | None:
 
 
 def make_value(schema: dict[str, Any], text: str, seed: int) -> Any:
-    """Return a value that obeys the schema; numbers and names of the text are used in their order."""
-    return _Maker(schema, text, seed).make(schema, 0)
+    """Return a value that obeys the schema; numbers and names of the text are used in their order.
+
+    What is no schema, or none that can be obeyed, gives an empty object.
+    """
+    try:
+        return _Maker(schema, text, seed).make(schema, 0)
+    except (TypeError, ValueError, AttributeError, LookupError, ArithmeticError):
+        return {}  # no schema, or one that contradicts itself
 
 
 class _Maker:
@@ -80,7 +89,7 @@ class _Maker:
             required = [name for name in schema.get("required", []) if name not in properties]
             return {name: self.make(properties.get(name, {}), depth + 1) for name in [*properties, *required]}
         if kind == "array":
-            count = max(schema.get("minItems", 0), min(2, schema.get("maxItems", 2)))
+            count = min(max(schema.get("minItems", 0), min(2, schema.get("maxItems", 2))), _MOST_ITEMS)
             return [self.make(schema.get("items", {}), depth + 1) for _ in range(count)]
         if kind in ("number", "integer"):
             return self._number(schema, whole=kind == "integer")
@@ -109,8 +118,8 @@ class _Maker:
 
     def _number(self, schema: dict[str, Any], *, whole: bool) -> int | float:
         step = schema.get("multipleOf", 1 if whole else None)
-        low = max(schema.get("minimum", float("-inf")), schema.get("exclusiveMinimum", float("-inf")))
-        high = min(schema.get("maximum", float("inf")), schema.get("exclusiveMaximum", float("inf")))
+        low = max(schema.get("minimum", -math.inf), schema.get("exclusiveMinimum", -math.inf))
+        high = min(schema.get("maximum", math.inf), schema.get("exclusiveMaximum", math.inf))
         value = next(self._numbers, None)
         if value is None or not low < value < high:
             value = _between(low, high, self._random.random())
@@ -122,7 +131,7 @@ class _Maker:
         if schema.get("format") in _FORMATS:
             return _FORMATS[schema["format"]]
         text = self._word()
-        while len(text) < schema.get("minLength", 0):
+        while len(text) < min(schema.get("minLength", 0), _MOST_CHARS):
             text += " " + self._word()
         return text[: schema.get("maxLength", len(text))]
 
@@ -151,17 +160,16 @@ def _merge(parts: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def _between(low: float, high: float, share: float) -> float:
-    if low == float("-inf"):
+    if low == -math.inf:
         low = min(0.0, high - 100)
-    if high == float("inf"):
+    if high == math.inf:
         high = low + 100
     return round(low + (high - low) * (0.25 + share / 2), 3)
 
 
 def _on_grid(value: float, step: float, low: float, high: float, *, strict: bool) -> float:
-    at = round(value / step)
-    while at * step > high:
-        at -= 1
-    while at * step < low or (strict and at * step <= low):
-        at += 1
-    return at * step
+    """Return the multiple of `step` nearest to the value that lies within the limits."""
+    least, most = math.ceil(low / step) if low > -math.inf else -math.inf, high // step
+    if strict and least * step <= low:
+        least += 1
+    return min(max(round(value / step), least), most) * step

@@ -2,6 +2,7 @@
 """What the answering machine obeys, in words that users and test-suites really write."""
 
 import json
+import time
 
 import pytest
 from hypothesis import given
@@ -195,5 +196,8 @@ def test_an_echo_is_exact(text):
 
 
 def test_a_huge_prompt_is_answered_in_no_time():
+    began = time.process_time()
     assert answer("x" * 2_000_000 + "\necho end") == "end"
-    assert answer("<tools>" * 100_000 + "\necho end").endswith("end")
+    for tag in ("<tools>", "<tool_response>", "<tool_call>", "{", "User: ", "count ", "remember "):
+        assert answer(tag * 100_000 + "\n\nUser: echo end") == "end"
+    assert time.process_time() - began < 5

@@ -107,6 +107,43 @@ def test_a_schema_that_holds_itself_comes_to_an_end():
     assert make_value({"$ref": "#"}, "", 1) is not None
 
 
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8),
+        lambda inner: (
+            st.lists(inner, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(
+                    [
+                        "type",
+                        "properties",
+                        "items",
+                        "required",
+                        "enum",
+                        "$ref",
+                        "anyOf",
+                        "allOf",
+                        "minItems",
+                        "minLength",
+                        "maxLength",
+                        "minimum",
+                        "maximum",
+                        "multipleOf",
+                        "exclusiveMinimum",
+                        "format",
+                    ]
+                ),
+                inner | st.sampled_from(["object", "array", "string", "integer", "number", "#"]),
+                max_size=5,
+            )
+        ),
+        max_leaves=12,
+    ).filter(lambda value: isinstance(value, dict))
+)
+def test_what_is_no_schema_harms_nobody(schema):
+    make_value(schema, "7 Paris", 1)
+
+
 @pytest.mark.parametrize("wrapper", ["schema", "json_schema"])
 def test_a_wrapped_schema_is_found(wrapper):
     schema = {"type": "object", "properties": {}}
