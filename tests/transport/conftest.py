@@ -26,7 +26,6 @@ class Server:
         self._handler = handler
         self._tasks: set[asyncio.Task[None]] = set()
         self.accepted = 0
-        self.open = 0
         self.requests: list[tuple[bytes, bytes]] = []
 
     async def start(self, host="127.0.0.1", **options) -> None:
@@ -50,7 +49,6 @@ class Server:
     async def _serve(self, reader, writer) -> None:
         self._tasks.add(asyncio.current_task())
         self.accepted += 1
-        self.open += 1
         try:
             await self._handler(reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
@@ -59,7 +57,6 @@ class Server:
             if "handler is closed" not in str(error):  # uvloop's way to say that the client has gone
                 raise
         finally:
-            self.open -= 1
             self._tasks.discard(asyncio.current_task())
             writer.transport.abort()
 

@@ -7,6 +7,7 @@ import time
 import pytest
 
 from gateway.transport import ConnectError, ConnectionLost, ConnectTimeout, Deadlines, Transport
+from gateway.transport import transport as module
 
 pytestmark = pytest.mark.anyio
 
@@ -115,8 +116,7 @@ async def test_one_context_is_made_for_all(answer, certificate, monkeypatch):
     made = []
     create = ssl.create_default_context
     monkeypatch.setattr(ssl, "create_default_context", lambda: made.append(create()) or made[-1])
-    transport_module = __import__("gateway.transport.transport", fromlist=["_shared_context"])
-    transport_module._shared_context.cache_clear()
+    module._shared_context.cache_clear()
     server = await answer(OK, ssl=certificate)
     for _ in range(3):
         transport = Transport()
