@@ -1,0 +1,73 @@
+# Every target sets up what it needs, and may be run again at any time.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PACKAGES := gateway $(notdir $(wildcard plugins/gateway_*))
+TESTS ?= tests
+
+.DEFAULT_GOAL := help
+.PHONY: help serve test lint fmt generate crash bench bench-rivals profile e2e lock clean
+
+help:  ## Show what there is
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
+
+serve: $(VENV)/.runtime  ## Serve on http://localhost:3264, with the sandbox unless gateway.toml names upstreams
+	@$(BIN)/gateway serve
+
+test: $(VENV)/.dev  ## Run every test but the slow suites
+	$(BIN)/pytest -n 2 --dist loadfile -m "not slow" $(TESTS)
+
+lint: $(VENV)/.dev  ## Check style, types, layers and generated files
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(PACKAGES:%=-p %)
+	$(BIN)/lint-imports
+	$(BIN)/gateway openapi --check openapi/openapi.json
+	$(BIN)/gateway config schema --check openapi/config.schema.json
+
+fmt: $(VENV)/.dev  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+generate: $(VENV)/.dev  ## Write the generated files anew
+	$(BIN)/gateway openapi --output openapi/openapi.json
+	$(BIN)/gateway config schema --output openapi/config.schema.json
+
+crash: $(VENV)/.dev  ## Kill real gateways at random times and compare what was promised with what is there
+	$(BIN)/pytest -m slow tests/crash
+
+bench: $(VENV)/.dev  ## Measure against nginx, if it is installed
+	$(BIN)/python -m tests.bench
+
+bench-rivals: $(VENV)/.dev  ## Measure against LiteLLM and Portkey too
+	$(BIN)/python -m tests.bench --rivals
+
+profile: $(VENV)/.dev  ## Show where the microseconds of a request go
+	$(BIN)/python -m tests.bench.profile
+
+e2e: $(VENV)/.dev  ## Run the guide's snippets and both OpenAI SDKs against a real gateway
+	$(BIN)/pytest -m slow tests/clients
+
+lock: $(VENV)/.dev  ## Pin all requirements anew; needs uv
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--extra valkey pyproject.toml -o requirements.lock
+	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
+		--extra valkey --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean:  ## Remove what the targets made
+	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+# The editable install needs its build tools, which are pinned in the development lock.
+$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements-dev.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@ $(VENV)/.runtime
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make serve PYTHON=python3.12")'
+	@$(PYTHON) -m venv $(VENV) || { echo "cannot make a venv: on Debian, apt-get install python3-venv"; exit 1; }
