@@ -49,7 +49,7 @@ class ValkeyServer:
         # redis-py annotates its commands for two kinds of client at once: the true types are unknown.
         self._client: Any = Redis.from_url(
             "redis" + url.removeprefix("valkey"),
-            socket_timeout=_ANSWER_SECONDS + _REPLICA_SECONDS,
+            socket_timeout=None,  # ours is outside: with one of its own, redis-py can lose a cancellation
             socket_connect_timeout=_ANSWER_SECONDS,
             retry=Retry(NoBackoff(), 0),
             protocol=2,
@@ -103,7 +103,8 @@ class ValkeyServer:
         while True:
             with suppress(RedisError, OSError, TimeoutError):
                 async with self._client.pubsub() as channel:
-                    await channel.psubscribe(_HINTS)
+                    async with asyncio.timeout(_ANSWER_SECONDS):
+                        await channel.psubscribe(_HINTS)
                     await _relay(channel, hints)
             hints.refresh()
             await asyncio.sleep(_RECONNECT_SECONDS)

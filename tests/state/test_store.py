@@ -8,6 +8,7 @@ import msgspec
 import pytest
 
 from gateway.state.store import Conflict, Record, StateStore
+from tests.state.watching import listening, next_key
 
 pytestmark = pytest.mark.anyio
 
@@ -304,22 +305,22 @@ async def test_a_holder_may_move_the_due_time_while_it_holds(store):
 
 async def test_a_watch_hints_at_once_and_then_at_each_change(store, clients):
     async with aclosing(clients[-1].watch("t")) as hints:
-        await _until_heard(hints, store)
+        await listening(hints, store)
         standing = await store.put("t", record("made"))
-        assert await _next_key(hints) == "made"
+        assert await next_key(hints) == "made"
         await store.put("u", record("elsewhere"))
         await store.put("t", changed(standing, value=b"2"), durable=True)
-        assert await _next_key(hints) == "made"
+        assert await next_key(hints) == "made"
         await store.delete("t", "made")
-        assert await _next_key(hints) == "made"
+        assert await next_key(hints) == "made"
 
 
 async def test_every_watcher_is_told(store):
     async with aclosing(store.watch("t")) as one, aclosing(store.watch("t")) as two:
-        await _until_heard(one, store)
-        await _until_heard(two, store)
+        await listening(one, store)
+        await listening(two, store)
         await store.put("t", record())
-        assert [await _next_key(one), await _next_key(two)] == ["a", "a"]
+        assert [await next_key(one), await next_key(two)] == ["a", "a"]
 
 
 async def test_the_clock_is_the_worlds(store):
@@ -339,34 +340,3 @@ async def test_a_cancelled_caller_disturbs_nobody(store):
         await asyncio.gather(*calls, return_exceptions=True)
         assert (await store.get("t", f"{round_}-1")).key == f"{round_}-1"
         assert await store.get("t", "missing") is None
-
-
-async def _until_heard(hints, store) -> None:
-    """Wait until single keys come through: a subscription takes a moment."""
-    assert await anext(hints) == ""
-
-    async def knock() -> None:
-        while True:
-            await store.delete("t", "knock")
-            await asyncio.sleep(0.01)
-
-    knocking = asyncio.create_task(knock())
-    await _keys_until("knock", hints)
-    knocking.cancel()
-    await asyncio.wait([knocking])
-
-
-async def _next_key(hints) -> str:
-    """Skip what comes by the clock, and late knocks."""
-    async with asyncio.timeout(5):
-        while (key := await anext(hints)) in {"", "knock"}:
-            pass
-    return key
-
-
-async def _keys_until(last: str, hints) -> list[str]:
-    seen = []
-    async with asyncio.timeout(5):
-        while last not in seen:
-            seen.append(await anext(hints))
-    return seen

@@ -38,9 +38,14 @@ class ValkeyProcess:
 
     def ask(self, *words: str) -> bytes:
         """Send one command and return the raw start of its answer."""
-        with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
-            connection.sendall(" ".join(words).encode() + b"\r\n")
-            return connection.recv(65536)
+        with self._connect() as connection:
+            return _ask(connection, " ".join(words))
+
+    def is_copied(self) -> bool:
+        """Whether a replica has synced a write that is made now."""
+        with self._connect() as connection:
+            _ask(connection, "INCR probe")
+            return _ask(connection, "WAITAOF 0 1 500").endswith(b":1\r\n")
 
     def freeze(self) -> None:
         self._process.send_signal(signal.SIGSTOP)
@@ -52,9 +57,12 @@ class ValkeyProcess:
         self._process.kill()
         self._process.wait()
 
+    def _connect(self) -> socket.socket:
+        return socket.create_connection(("127.0.0.1", self.port), timeout=1)
+
     def _answers(self) -> bool:
         with suppress(OSError):
-            return self.ask("PING") == b"+PONG\r\n"
+            return self.ask("PING").startswith((b"+PONG", b"-NOAUTH"))
         return False
 
 
@@ -64,6 +72,7 @@ class Gate:
     def __init__(self, port: int) -> None:
         self.target = port
         self._writers: set[asyncio.StreamWriter] = set()
+        self._visits: set[asyncio.Task[None] | None] = set()
 
     async def __aenter__(self):
         self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
@@ -73,6 +82,7 @@ class Gate:
     async def __aexit__(self, *_):
         self._server.close()
         self.cut()
+        await asyncio.gather(*self._visits, return_exceptions=True)
 
     def cut(self) -> None:
         for writer in self._writers:
@@ -80,6 +90,7 @@ class Gate:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
+        self._visits.add(asyncio.current_task())
         with suppress(OSError):
             up_reader, up_writer = await asyncio.open_connection("127.0.0.1", self.target)
             self._writers.add(up_writer)
@@ -92,6 +103,11 @@ async def _copy(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
         while data := await reader.read(65536):
             writer.write(data)
     writer.close()
+
+
+def _ask(connection: socket.socket, command: str) -> bytes:
+    connection.sendall(command.encode() + b"\r\n")
+    return connection.recv(65536)
 
 
 def wait_for(condition, seconds: float = 10.0) -> None:
