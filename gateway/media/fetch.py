@@ -6,7 +6,7 @@ from urllib.parse import urlsplit
 
 from gateway.generation.errors import InvalidAnswer, UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
 from gateway.media.blob import Blob, ByteRange
-from gateway.transport import Caps, Deadlines, Exchange, Transport, TransportError
+from gateway.transport import Caps, ConnectTimeout, Deadlines, Exchange, ReadTimeout, Transport, TransportError
 
 __all__ = ["Fetcher"]
 
@@ -89,6 +89,6 @@ async def _chunks(exchange: Exchange) -> AsyncGenerator[bytes, None]:
 
 
 def _translated(error: TransportError) -> UpstreamUnreachable | UpstreamTimeout:
-    if isinstance(error, TimeoutError):
+    if isinstance(error, ReadTimeout | ConnectTimeout):
         return UpstreamTimeout("the media host was too slow")
     return UpstreamUnreachable("the media host could not be read")
