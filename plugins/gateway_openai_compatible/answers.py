@@ -104,10 +104,11 @@ _BROKEN_OFF = frozenset({"abort", "aborted", "cancelled", "error", "insufficient
 class ChatAnswer:
     """One answer as it comes: chunks in, events out."""
 
-    __slots__ = ("_calling", "_calls", "_extra", "_reasons", "done")
+    __slots__ = ("_calling", "_calls", "_extra", "_last", "_reasons", "done")
 
     def __init__(self) -> None:
         self._reasons: dict[int, FinishReason] = {}
+        self._last = 0  # the highest index of a choice
         self._calls = 0
         self._calling: set[int] = set()
         self._extra: dict[str, Any] | None = None
@@ -135,8 +136,8 @@ class ChatAnswer:
         return (self.finish(),)
 
     def finish(self) -> Finish:
-        """Return the end of the answer. Raises `AnswerCut` if no choice has said why it ends."""
-        if not self._reasons:
+        """Return the end of the answer. Raises `AnswerCut` if a choice has not said why it ends."""
+        if len(self._reasons) <= self._last:
             raise AnswerCut("The provider's answer broke off.", sent=True)
         reasons = tuple(self._reasons[index] for index in sorted(self._reasons))
         return Finish(reasons[0], reasons if len(reasons) > 1 else (), self._extra)
@@ -156,6 +157,8 @@ class ChatAnswer:
     def _read_choice(self, choice: _Choice, extra: _Extra, events: list[AnyEvent]) -> None:
         piece = choice.delta or choice.message or _NO_PIECE
         index = choice.index
+        if index > self._last:
+            self._last = index
         if reasoning := piece.reasoning_content or piece.reasoning:
             events.append(ReasoningDelta(reasoning, index))
         if choice.logprobs is not None:

@@ -42,13 +42,14 @@ class Refusal(msgspec.Struct, frozen=True):
 def error_in(answer: Any, status: int = 0, pause: float | None = None) -> Refusal | None:
     """Find the error in a decoded answer, None when there is none.
 
-    Servers write ``{"error": {…}}``, ``{"error": "text"}`` or the bare object with ``"object": "error"``;
-    a failed call may also hold just ``{"message": …}`` or ``{"detail": …}``.
+    Servers write ``{"error": {…}}``, ``{"error": "text"}`` or the bare object with ``"object": "error"``; a
+    failed call may also hold the bare object without that mark. What is not OpenAI's error at all, such as a
+    web framework's own 404, is none: it speaks about the route, not about the request.
     """
     if not isinstance(answer, Mapping):
         return None
     found = answer.get("error")
-    if not found and (answer.get("object") == "error" or status >= 400):
+    if not found and (answer.get("object") == "error" or (status >= 400 and "message" in answer)):
         found = answer
     if isinstance(found, str):
         return Refusal(found, status=status, pause=pause)
@@ -61,7 +62,7 @@ def _read(found: Mapping[str, Any], status: int, pause: float | None) -> Refusal
     kind = str(found.get("type") or "").lower()
     param = found.get("param")
     return Refusal(
-        message=_text(found.get("message") or found.get("detail")),
+        message=_text(found.get("message")),
         word=kind if number else str(code).lower() or kind,
         kind=kind,
         status=status or number,

@@ -52,6 +52,14 @@ def test_a_server_that_broke_off_is_a_cut(word: str) -> None:
         ChatAnswer().add(json.dumps(frame).encode())
 
 
+def test_one_choice_of_two_that_is_cut_makes_a_cut() -> None:
+    answer = ChatAnswer()
+    answer.add(b'{"choices":[{"index":0,"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}')
+    answer.add(b'{"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}')
+    with pytest.raises(AnswerCut):
+        answer.add(b"[DONE]")
+
+
 def test_whole_answers_and_streams_become_the_same_events() -> None:
     message = {"role": "assistant", "content": "Hi", "reasoning_content": "Hm", "vendor": 1}
     choice = {"index": 0, "message": message, "finish_reason": "stop"}
