@@ -106,21 +106,22 @@ def test_an_error_before_anything_else_is_a_frame_too():
 
 
 def test_only_the_first_piece_of_a_call_names_it():
-    pieces = [ToolCallDelta(0, "c1", "f"), ToolCallDelta(1, "c2", "g", "{"), ToolCallDelta(0, arguments="{}")]
+    pieces = [ToolCallDelta(0, "c1", "f"), ToolCallDelta(1, "c2", "g", "{"), ToolCallDelta(1, arguments="}")]
     data = run(encoder(), [*pieces, Finish()])
     calls = [chunk["choices"][0]["delta"].get("tool_calls") for chunk in data[1:-2]]
     assert calls == [
         [{"index": 0, "id": "c1", "type": "function", "function": {"name": "f", "arguments": ""}}],
         [{"index": 1, "id": "c2", "type": "function", "function": {"name": "g", "arguments": "{"}}],
-        [{"index": 0, "function": {"arguments": "{}"}}],
+        [{"index": 1, "function": {"arguments": "}"}}],
     ]
     assert data[-2]["choices"][0]["finish_reason"] == "tool_calls"
 
 
 def test_a_provider_s_fields_are_merged():
-    data = run(encoder(), [TextDelta("a", extra={"logprobs": {"content": []}}), Finish(extra={"vendor": 1})])
-    assert data[1]["choices"][0]["logprobs"] == {"content": []}
-    assert data[2]["vendor"] == 1
+    text = TextDelta("a", extra={"logprobs": {"content": []}})
+    data = run(encoder(), [text, text, Finish(extra={"vendor": 1})])
+    assert [chunk["choices"][0]["logprobs"] for chunk in data[1:3]] == [{"content": []}] * 2
+    assert data[3]["vendor"] == 1
 
 
 def test_usage_comes_from_the_provider_or_is_estimated():
@@ -130,6 +131,11 @@ def test_usage_comes_from_the_provider_or_is_estimated():
     guessed = run(encoder(COUNTED), [TextDelta("x" * 40), TextDelta("x" * 40), Finish()])[-2]["usage"]
     assert guessed["prompt_tokens"] == 4
     assert guessed["completion_tokens"] == pytest.approx(20, abs=1)
+
+
+def test_a_call_that_was_cut_short_says_so():
+    data = run(encoder(), [ToolCallDelta(0, "c1", "f"), Finish("length")])
+    assert data[-2]["choices"][0]["finish_reason"] == "length"
 
 
 def test_the_edge_is_on_the_first_and_the_last_chunk_of_choices():

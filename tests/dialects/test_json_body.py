@@ -41,6 +41,7 @@ def nested(depth: int) -> bytes:
 
 def test_depth_is_counted_exactly():
     assert read_object(nested(MAX_DEPTH))
+    assert read_object(b'{"b":[[],[]],' + nested(MAX_DEPTH)[1:])
     assert "deeper" in refusal(nested(MAX_DEPTH + 1)).message
 
 
@@ -110,6 +111,11 @@ def test_a_large_picture_is_no_structure():
 )
 def test_what_is_not_json_is_refused(body: bytes):
     assert refusal(body).status == 400
+
+
+def test_bad_utf_8_is_refused_even_where_nobody_reads_it():
+    with pytest.raises(InvalidRequest):
+        read_object(b'{"model":"m","messages":[{"role":"user","unread":"\xff"}]}')
 
 
 @pytest.mark.parametrize(

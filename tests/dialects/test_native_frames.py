@@ -55,6 +55,11 @@ def test_a_picture_between_texts_is_a_line_of_text():
     assert content == "See: http://gw.test:3264/media/a.png\n"
 
 
+def test_progress_stays_below_the_whole_until_the_end():
+    data = run([Progress(-1.0), Progress(0.999), Progress(7.0), Media("video", "/v.mp4"), Finish()])
+    assert [frame["progress"] for frame in data[:3]] == [0, 99, 99]
+
+
 @given(streams())
 def test_every_order_of_events_ends_once(events: list[AnyEvent]):
     *data, end = run([*events, Finish(), TextDelta("late")])

@@ -102,6 +102,12 @@ def test_a_stream_of_addresses_carries_no_base64():
     assert "b64_json" not in data
 
 
+def test_an_address_wins_over_bytes_when_it_was_asked_for():
+    by_address = msgspec.structs.replace(INLINE, delivery=Delivery(stream=True))
+    ((_, data),) = run(by_address, [Media("image", "https://cdn.test/a", data=b"x"), Finish()])
+    assert data["url"] == "https://cdn.test/a"
+
+
 def test_an_edit_s_events_have_their_own_name():
     request = IMAGES.decode(call(IMAGES, EDIT, {"prompt": "more", "images": ["file-1"], "stream": True}))
     assert request.delivery.inline_media
