@@ -18,13 +18,12 @@ from gateway.dialects.native_body import NativeChat, NativeGeneration, read_chat
 from gateway.dialects.native_errors import encode_error
 from gateway.dialects.native_frames import NativeFrameEncoder, ProgressFrame
 from gateway.dialects.native_views import (
-    CancelledTask,
     ChatCreated,
     FileUploaded,
+    NativeDeleted,
     NativeModel,
     NativeModelList,
     TaskList,
-    write_cancelled,
     write_file,
     write_model,
 )
@@ -54,7 +53,7 @@ class NativeDialect:
         Route("GET", "/api/tasks/status/{id}", Purpose.TASK_GET, "Look at a task", None, TaskStatusAnswer),
         Route("GET", "/api/tasks/events/{id}", Purpose.TASK_EVENTS, "Watch a task", None, ProgressFrame),
         Route("GET", "/api/tasks", Purpose.TASK_LIST, "List tasks, the newest first", None, TaskList),
-        Route("DELETE", "/api/tasks/{id}", Purpose.TASK_CANCEL, "Cancel a task", None, CancelledTask),
+        Route("DELETE", "/api/tasks/{id}", Purpose.TASK_CANCEL, "Cancel a task", None, TaskStatusAnswer),
         Route("GET", "/api/models", Purpose.MODEL_LIST, "List the models", None, NativeModelList),
         Route(
             "POST",
@@ -103,7 +102,7 @@ def _write(view: View, reply: Reply) -> Any:
         case Chat():
             return ChatCreated(chat_id=view.id)
         case Deleted():
-            return write_cancelled(view)
+            return NativeDeleted(id=view.id)
         case Page():
             return _write_page(view, reply)
 

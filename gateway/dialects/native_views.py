@@ -6,16 +6,15 @@ import msgspec
 
 from gateway.dialects.media_urls import absolute_url
 from gateway.dialects.native_answers import TaskStatusAnswer
-from gateway.generation.views import Deleted, Model, StoredFile
+from gateway.generation.views import Model, StoredFile
 
 __all__ = [
-    "CancelledTask",
     "ChatCreated",
     "FileUploaded",
+    "NativeDeleted",
     "NativeModel",
     "NativeModelList",
     "TaskList",
-    "write_cancelled",
     "write_file",
     "write_model",
 ]
@@ -78,12 +77,11 @@ class TaskList(msgspec.Struct, frozen=True, kw_only=True):
     has_more: bool
 
 
-class CancelledTask(msgspec.Struct, frozen=True, kw_only=True):
-    """A task that goes on no longer."""
+class NativeDeleted(msgspec.Struct, frozen=True, kw_only=True):
+    """Something is gone."""
 
     success: bool = True
-    task_id: str
-    status: Literal["cancelled"] = "cancelled"
+    id: str
 
 
 def write_file(file: StoredFile, base_url: str) -> FileUploaded:
@@ -106,8 +104,3 @@ def write_model(model: Model) -> NativeModel:
         context_length=model.context_length,
         upstream=model.upstream,
     )
-
-
-def write_cancelled(task: Deleted) -> CancelledTask:
-    """Write a task that was cancelled."""
-    return CancelledTask(task_id=task.id)

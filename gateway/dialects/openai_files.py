@@ -1,4 +1,4 @@
-"""OpenAI's files. Uploads and list queries are read by `read_upload` and `read_list_query`."""
+"""OpenAI's files; an upload is read by `gateway.dialects.uploads.read_upload`."""
 
 from gateway.dialects.base import Purpose, Route
 from gateway.dialects.openai_objects import OpenAIObjects
