@@ -66,21 +66,27 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
 class AccountLease:
     """A borrowed account. Settle it when the call has ended, however it did; a second time does nothing."""
 
-    __slots__ = ("_pool", "account", "begun", "places", "seat", "wants")
+    __slots__ = ("_confirmed", "_pool", "account", "begun", "places", "seat", "wants")
 
     def __init__(self, pool: "AccountPool", seat: Seat, wants: Wants, begun: float) -> None:
         self._pool: AccountPool | None = pool
+        self._confirmed = False
         self.account = seat.account
         self.seat = seat
         self.wants = wants
         self.begun = begun
         self.places: Sequence[str] = ()
 
+    def confirm(self) -> None:
+        """Note that the provider has begun to answer, so that a long answer does not hold a probe up."""
+        if not self._confirmed and not self.seat.settled:
+            self._teach(None)
+            self._confirmed = True
+
     def settle(self, error: GatewayError | None) -> None:
         """Give the account back after a success (None) or a failure, which teaches the ledger."""
-        pool = self._pool
-        if pool is not None:
-            pool.teach(self, error)
+        if error is not None or not self._confirmed:
+            self._teach(error)
         self.settle_cancelled()
 
     def settle_cancelled(self) -> None:
@@ -88,6 +94,10 @@ class AccountLease:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.take_back(self)
+
+    def _teach(self, error: GatewayError | None) -> None:
+        if self._pool is not None:
+            self._pool.teach(self, error)
 
 
 class AccountPool:
@@ -175,14 +185,18 @@ class AccountPool:
 
     def _choose(self, wants: Wants, now: float) -> Seat | None:
         if wants.bound is not None:
-            seat = self._roster.seat(wants.bound, wants.chat_type, wants.model)
-            fits = seat is not None and seat.name not in wants.exclude and seat.rests_until <= now
-            return seat if seat is not None and fits and seat.has_room else None
+            return self._choose_bound(wants, wants.bound, now)
         for tier in wants.tiers:
             seat = self._roster.choose(tier, wants.chat_type, wants.model, wants.exclude, now)
             if seat is not None:
                 return seat
         return None
+
+    def _choose_bound(self, wants: Wants, name: Name, now: float) -> Seat | None:
+        seat = self._roster.seat(name, wants.chat_type, wants.model)
+        if seat is None or name in wants.exclude or seat.rests_until > now or not seat.has_room:
+            return None
+        return seat
 
     async def _acquire_patiently(
         self, wants: Wants, lease: AccountLease | None, deadline: float

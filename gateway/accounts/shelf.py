@@ -90,6 +90,11 @@ class Seat:
         return max((gate.standing for gate in self.gates), key=lambda standing: standing.until)
 
     @property
+    def settled(self) -> bool:
+        """Whether a success would change nothing."""
+        return all(gate.standing.settled for gate in self.gates)
+
+    @property
     def rests_until(self) -> float:
         """When the seat may be used again, in unix seconds."""
         return max(gate.standing.until for gate in self.gates)

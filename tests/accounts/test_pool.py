@@ -278,6 +278,32 @@ async def test_calls_from_before_the_rest_do_not_stop_the_probe(make_pool, clock
     assert in_flight(pool) == {"a": 0}
 
 
+async def test_a_probe_that_has_begun_to_answer_lets_others_through(make_pool, clock):
+    pool = make_pool(account("a"))
+    await spend(pool, RateLimited("", retry_after=60))
+    clock.advance(60)
+    probe = await pool.acquire(wants(), wait=0)
+    waiter = asyncio.create_task(pool.acquire(wants(), wait=5))
+    await asyncio.sleep(0)
+    probe.confirm()
+    probe.confirm()
+    (await asyncio.wait_for(waiter, 0.1)).settle(None)
+    probe.settle(None)
+    probe.confirm()
+    rows = {row.chat_type: row for row in pool.status()}
+    assert (rows["t2t"].requests, rows["t2t"].failures, rows["t2t"].in_flight) == (3, 1, 0)
+
+
+async def test_an_answer_that_breaks_off_is_still_a_fault(make_pool, clock):
+    pool = make_pool(account("a"))
+    await spend(pool, RateLimited("", retry_after=60))
+    clock.advance(60)
+    probe = await pool.acquire(wants(), wait=0)
+    probe.confirm()
+    probe.settle(AccountRejected(""))
+    assert isinstance(await refused(pool, wants()), NoUsableAccount)
+
+
 async def test_a_cancelled_probe_lets_the_next_one_through(make_pool, clock):
     pool = make_pool(account("a"))
     await spend(pool, RateLimited("", retry_after=60))

@@ -2,8 +2,10 @@
 
 import asyncio
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any, TypeVar
 
+import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -29,6 +31,7 @@ from gateway.state.sqlite import SqliteStore
 from gateway.state.store import Slot
 from gateway.telemetry.redaction import Secret
 
+T = TypeVar("T")
 Respect = tuple[Name, str, str]
 """An account for a chat type and, where it has limits of its own, a model."""
 
@@ -153,9 +156,8 @@ class PoolMachine(RuleBasedStateMachine):
                 assert 0 <= row.in_flight <= len(known)
 
     def _adopt(self, roster) -> list[Account]:
-        self.forgotten = [
-            lease for lease in self.out if name_of(lease.account) not in self.accounts.keys() & roster.keys()
-        ]
+        kept = self.accounts.keys() & roster.keys()
+        self.forgotten += [lease for lease in self.out if name_of(lease.account) not in kept]
         self.accounts = {
             name: Account(upstream=name[0], id=name[1], **fields) for name, fields in roster.items()
         }
@@ -164,10 +166,20 @@ class PoolMachine(RuleBasedStateMachine):
     def _settle(self, settle: Callable[..., None], *args: GatewayError | None) -> None:
         async def run() -> None:
             settle(*args)
-            await asyncio.sleep(0)
-            await asyncio.sleep(0)
 
-        self.runner.run(run())
+        self._run(run())
+
+    def _run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run some work and what it leaves to the loop, so that no real time plays a part."""
+
+        async def run() -> T:
+            try:
+                return await work
+            finally:
+                for _ in range(5):
+                    await asyncio.sleep(0)
+
+        return self.runner.run(run())
 
     def _take_one(self, data) -> AccountLease:
         return self.out.pop(data.draw(st.integers(0, len(self.out) - 1)))
@@ -188,7 +200,7 @@ class PoolMachine(RuleBasedStateMachine):
 
     def _borrow(self, wants: Wants) -> None:
         try:
-            lease = self.runner.run(self.pool.acquire(wants, wait=0))
+            lease = self._run(self.pool.acquire(wants, wait=0))
         except GatewayUnavailable as refusal:
             self._judge_refusal(wants, refusal)
             return
@@ -234,11 +246,20 @@ class PoolMachine(RuleBasedStateMachine):
         assert "canary" not in refusal.message
 
     def _all_at_rest(self) -> None:
-        assert all(row.in_flight == 0 for row in self.pool.status())
+        assert [row for row in self.pool.status() if row.in_flight] == []
         for upstream in UPSTREAMS:
             for account in IDS:
                 assert self.runner.run(self.leases.acquire([Slot(f"account/{upstream}/{account}", 1)], ttl=1))
 
 
 PoolMachine.TestCase.settings = settings(max_examples=50, stateful_step_count=50, deadline=None)
-TestPool = PoolMachine.TestCase
+
+
+@pytest.mark.usefixtures("no_real_time")
+class TestPool(PoolMachine.TestCase):
+    """Runs the machine."""
+
+
+@pytest.fixture
+def no_real_time(monkeypatch):
+    monkeypatch.setattr("gateway.accounts.pool._FULL_ELSEWHERE_SECONDS", 0.0)
