@@ -44,7 +44,6 @@ class TextGenerator:
                         continue
                     if counted and (answered or isinstance(event, Finish)):
                         yield counted
-                        counted = None
                 yield event
 
 
