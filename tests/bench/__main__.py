@@ -10,7 +10,8 @@ import sys
 import rich_click as click
 from rich.console import Console
 
-from tests.bench.contestants import Contestant, Direct, Nginx
+from tests.bench.contestants import Contestant, Direct, NeverAnsweredError, Nginx
+from tests.bench.figures import Round
 from tests.bench.gateway import Gateway
 from tests.bench.machine import prepare
 from tests.bench.report import save, table, warnings
@@ -38,16 +39,20 @@ def main(quick: bool, only: tuple[str, ...], rivals: bool, rounds: int | None, s
     console = terminal()
     prepare()
     contestants = _contestants(console, rivals=rivals)
-    results = {}
+    results: dict[str, list[Round]] = {}
+    turns, failed = rounds or (2 if quick else 3), False
     for workload in chosen(catalogue(quick=quick), only):
         console.rule(f"{workload.name}: {workload.title}", align="left")
-        results[workload.name] = run_workload(
-            workload, contestants, rounds or (2 if quick else 3), console.out
-        )
+        try:
+            results[workload.name] = run_workload(workload, contestants, turns, console.out)
+        except NeverAnsweredError as error:
+            failed = True
+            console.print(f"[bold red]{workload.name} is left out:[/] {error}")
     console.print(table(results, [one.name for one in contestants], subject))
     for warning in warnings(results):
         console.print(f"[yellow]{warning}[/]")
     console.print(f"samples: {save(results)}")
+    sys.exit(failed)
 
 
 def terminal() -> Console:
