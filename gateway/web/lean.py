@@ -49,7 +49,8 @@ class LeanPath:
         self._keys = keys
         self._limits = limits
         self._any_dialect = next(iter(routes.values()))[0]
-        self._allowed = ", ".join(sorted(self._routes)).encode()
+        self.methods = sorted(self._routes)
+        self._allowed = ", ".join(self.methods).encode()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange to its end, whatever happens."""

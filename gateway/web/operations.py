@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import msgspec
-from litestar import Request, Response, asgi, get
+from litestar import HttpMethod, Request, Response, get, route
 from litestar.handlers import BaseRouteHandler
-from litestar.types import HTTPScope, Receive, Scope, Send
+from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from gateway import __version__
 from gateway.accounts.pool import AccountPool, AccountStatus
@@ -162,8 +162,7 @@ class Operations:
 def media_route(archive: Archive, dialect: Dialect) -> BaseRouteHandler:
     """Return the handler of archived media: public, because the random name is the right to see it."""
 
-    @asgi(f"{MEDIA_PATH}{{name:str}}", copy_scope=False)
-    async def media(scope: Scope, receive: Receive, send: Send) -> None:
+    async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         http = cast("HTTPScope", scope)
         observed = cast("Observation", http["gateway.observed"])  # type: ignore[typeddict-item]
         header = next((value for name, value in http["headers"] if name == b"range"), b"")
@@ -176,5 +175,9 @@ def media_route(archive: Archive, dialect: Dialect) -> BaseRouteHandler:
             observed.client_gone = True
         except GatewayError as error:
             await send_error(send, error, dialect, observed)
+
+    @route(f"{MEDIA_PATH}{{name:str}}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+    async def media() -> ASGIApp:
+        return serve
 
     return media

@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from litestar import asgi
+import litestar
+from litestar import HttpMethod, asgi
 from litestar.handlers import BaseRouteHandler
+from litestar.types import ASGIApp
 
 from gateway.dialects.base import Dialect, Purpose, Route
 from gateway.web.auth import KeyRing
@@ -32,11 +34,29 @@ def by_path(dialects: Iterable[Dialect]) -> Mapping[str, Mapping[str, tuple[Dial
 def lean_routes(
     dialects: Iterable[Dialect], handlers: Mapping[Purpose, Handler], keys: KeyRing, limits: LeanLimits
 ) -> list[BaseRouteHandler]:
-    """Return one ASGI handler for each path."""
+    """Return one handler for each path."""
     return [
-        asgi(_litestar_path(path), copy_scope=False)(LeanPath(methods, handlers, keys, limits).serve)
+        _mounted(path, LeanPath(methods, handlers, keys, limits))
         for path, methods in by_path(dialects).items()
     ]
+
+
+def _mounted(path: str, lean: LeanPath) -> BaseRouteHandler:
+    """Put a lean path into Litestar's table.
+
+    Litestar 2.25 cannot resolve the parameters of a raw ASGI handler's path (its trie looks them up by
+    method, and they are stored under "asgi"), so those paths pass through an ordinary handler.
+    """
+    if "{" not in path:
+        return asgi(path, copy_scope=False)(lean.serve)
+
+    @litestar.route(
+        _litestar_path(path), http_method=[HttpMethod(method) for method in lean.methods], status_code=200
+    )
+    async def hand_over() -> ASGIApp:
+        return lean.serve
+
+    return hand_over
 
 
 def _litestar_path(path: str) -> str:
