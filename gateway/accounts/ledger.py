@@ -218,13 +218,9 @@ class Ledger:
         decoded = record and decode_line(record)
         line.version = 0 if record is None else record.version
         if not decoded:
-            # Expired or unreadable: what is known here stands, and is written again with the next news.
-            line.synced = Standing()
-            return
+            return  # Expired or unreadable: what is known here stands, and the next news replaces it.
         before, stored = line.standing, decoded[1]
         line.standing, line.synced = merge(stored, before, line.synced), stored
-        if line.standing != stored:
-            self._unwritten[scope] = None
         if not line.standing.same_verdict(before):
             self._announce(scope, before, line.standing)
 

@@ -89,12 +89,9 @@ class Roster:
         self._place(seat.gates[0], now)
 
     def refresh(self, scope: Scope) -> Gate | None:
-        """Read a standing anew; return its gate when an account in use has it."""
+        """Read a standing anew; return its gate when an account has one."""
         self._open_model_shelf(scope)
-        gate = self._gates.get(scope)
-        if not scope.chat_type:  # The account as a whole, perhaps heard of without its credential.
-            entry = self._entries.get(scope.upstream, {}).get(scope.account)
-            gate = None if entry is None else entry.gate
+        gate = self._gates.get(scope._replace(credential=""))
         if gate is not None:
             gate.judge(self._ledger.standing(gate.scope))
             self._place(gate, self._ledger.clock())
@@ -115,21 +112,20 @@ class Roster:
             self._add(account)
 
     def _add(self, account: Account) -> None:
-        scope = _account_scope(account)
-        entry = Entry(account, Gate(scope, self._ledger.standing(scope), account.concurrency))
+        entry = Entry(account, self._gate(Scope(account.upstream, account.id)))
         self._entries.setdefault(account.upstream, {})[account.id] = entry
-        self._offer(entry)
+        self._offer(entry, account)
 
     def _change(self, entry: Entry, account: Account) -> None:
         self._clear_seats(entry)
-        entry.account = account
-        scope = _account_scope(account)
-        entry.gate.assign(scope, self._ledger.standing(scope), account.concurrency)
-        self._offer(entry)
+        self._offer(entry, account)
 
-    def _offer(self, entry: Entry) -> None:
+    def _offer(self, entry: Entry, account: Account) -> None:
+        scope = _account_scope(account)
+        entry.account = account
+        entry.gate.assign(scope, self._ledger.standing(scope), account.concurrency)
         for key, shelf in self._shelves.items():
-            if key[0] == entry.account.upstream:
+            if key[0] == account.upstream:
                 self._seat(entry, shelf)
 
     def _clear_seats(self, entry: Entry) -> None:
@@ -137,8 +133,6 @@ class Roster:
             seat.shelf.remove(seat)
             for gate in seat.gates:
                 gate.seats.remove(seat)
-                if not gate.seats:
-                    self._gates.pop(gate.scope, None)
         entry.seats.clear()
 
     def _seat(self, entry: Entry, shelf: Shelf) -> None:

@@ -37,15 +37,15 @@ class Gate:
     def __init__(self, scope: Scope, standing: Standing, cap: int | None = None) -> None:
         self.in_flight = 0
         self.seats: list[Seat] = []
+        self.standing = standing
         self._old = 0
         self.assign(scope, standing, cap)
 
     def assign(self, scope: Scope, standing: Standing, cap: int | None) -> None:
         """Stand for another scope, with at most `cap` calls at once; calls under way still count."""
         self.scope = scope
-        self.standing = standing
         self._cap = _UNLIMITED if cap is None else cap
-        self._set_limit()
+        self.judge(standing)
 
     def judge(self, standing: Standing) -> None:
         """Take a new standing over. The ramp after a rest does not count the calls from before it."""

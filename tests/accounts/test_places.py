@@ -112,6 +112,31 @@ async def test_one_task_renews_what_is_held_and_nothing_else(leases):
         assert await free(leases, ONE) == 1
 
 
+async def test_a_renewal_that_ends_too_late_holds_nothing(leases):
+    class SlowRenewals(MemoryLeases):
+        async def renew(self, held, *, ttl):
+            renewed = await super().renew(held, ttl=ttl)
+            await asyncio.sleep(0.05)
+            return renewed
+
+    places = Places(SlowRenewals(), ttl=0.3)
+    async with places.running():
+        held = await places.hold([ONE])
+        await asyncio.sleep(0.12)
+        places.give_back(held)
+        await asyncio.sleep(0.05)
+        assert not places._held
+
+
+async def test_a_place_that_was_lost_is_forgotten(leases):
+    places = Places(leases, ttl=0.15)
+    async with places.running():
+        (token,) = await places.hold([ONE])
+        await leases.release(places._held[token])
+        await asyncio.sleep(0.1)
+        assert not places._held
+
+
 async def test_a_process_that_dies_gives_its_places_back_by_time(leases):
     assert await Places(leases, ttl=0.05).hold([ONE])
     assert await free(leases, ONE) == 0

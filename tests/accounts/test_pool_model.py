@@ -82,7 +82,6 @@ class PoolMachine(RuleBasedStateMachine):
         self.now = 1_800_000_000.0
         self.accounts: dict[Name, Account] = {}
         self.out: list[AccountLease] = []
-        self.forgotten: list[AccountLease] = []
         self.rests: dict[Respect, float] = {}
         self.proved: set[Respect] = set()
         self.rejected: set[tuple[Name, Secret]] = set()
@@ -152,12 +151,9 @@ class PoolMachine(RuleBasedStateMachine):
             if not row.chat_type:
                 name = (row.upstream, row.account)
                 known = [lease for lease in self.out if name_of(lease.account) == name]
-                # An account that was removed and added again does not count its earlier calls.
-                assert 0 <= row.in_flight <= len(known)
+                assert row.in_flight == len(known)
 
     def _adopt(self, roster) -> list[Account]:
-        kept = self.accounts.keys() & roster.keys()
-        self.forgotten += [lease for lease in self.out if name_of(lease.account) not in kept]
         self.accounts = {
             name: Account(upstream=name[0], id=name[1], **fields) for name, fields in roster.items()
         }
@@ -217,8 +213,7 @@ class PoolMachine(RuleBasedStateMachine):
         assert (name, account.secret) not in self.rejected
         siblings = [other for other in self.out if name_of(other.account) == name]
         assert not wants.chat or all(other.wants.chat != wants.chat for other in siblings)
-        counted = [other for other in siblings if other not in self.forgotten or other.account.concurrency]
-        assert account.concurrency is None or len(counted) < account.concurrency
+        assert account.concurrency is None or len(siblings) < account.concurrency
         for key in respects(lease):
             self._judge_rest(key, siblings)
 
