@@ -37,7 +37,7 @@ class Canvas:
     def gradient(self, colors: Sequence[Color], top: float = 0.0, bottom: float = 1.0) -> None:
         """Fill a band with a vertical gradient, over the whole width."""
         y0, y1 = round(top * self.height), round(bottom * self.height)
-        self.image.paste(vertical((self.width, max(y1 - y0, 1)), colors), (0, y0))
+        self.image.paste(_vertical((self.width, max(y1 - y0, 1)), colors), (0, y0))
 
     def glow(self, x: float, y: float, radius: float, color: Color, strength: float = 1.0) -> None:
         """Light around a point; `radius` counts in heights."""
@@ -114,7 +114,7 @@ class Canvas:
             self.image.paste(colors[0], box, mask)
             return
         filled = Image.new("RGB", mask.size, colors[-1])
-        paint = vertical((mask.width, max(2, round(depth * self.height))), colors)
+        paint = _vertical((mask.width, max(2, round(depth * self.height))), colors)
         filled.paste(paint, (0, round(top * self.height) - box[1]))
         self.image.paste(filled, box, mask)
 
@@ -134,7 +134,7 @@ class Canvas:
         return mask.reduce(2) if zoom == 2 else mask.filter(ImageFilter.BoxBlur(self.height / 2400))
 
 
-def vertical(size: tuple[int, int], colors: Sequence[Color]) -> Image.Image:
+def _vertical(size: tuple[int, int], colors: Sequence[Color]) -> Image.Image:
     """Return a vertical gradient through all colours."""
     strip = Image.new("RGB", (1, len(colors)))
     strip.putdata(list(colors))

@@ -110,8 +110,24 @@ def test_a_schema_that_holds_itself_comes_to_an_end():
 ODD_LEAVES = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=8)
 ODD_WORDS = st.sampled_from(["object", "array", "string", "integer", "number", "#"])
 ODD_KEYS = st.sampled_from(
-    """type properties items required enum $ref anyOf allOf minItems minLength maxLength minimum maximum
-    multipleOf exclusiveMinimum format""".split()
+    [
+        "type",
+        "properties",
+        "items",
+        "required",
+        "enum",
+        "$ref",
+        "anyOf",
+        "allOf",
+        "minItems",
+        "minLength",
+        "maxLength",
+        "minimum",
+        "maximum",
+        "multipleOf",
+        "exclusiveMinimum",
+        "format",
+    ]
 )
 ODD_SCHEMAS = st.recursive(
     ODD_LEAVES,
