@@ -8,7 +8,7 @@ from pathlib import Path
 
 from gateway.state.store import StoreUnavailable
 
-__all__ = ["MEMORY", "describe", "migrate", "open_database"]
+__all__ = ["MEMORY", "describe", "open_database"]
 
 MEMORY = ":memory:"
 
@@ -40,7 +40,7 @@ def open_database(path: str) -> Iterator[sqlite3.Connection]:
     try:
         with _ownership(path), contextlib.closing(_connect(path)) as connection:
             _check(path, connection)
-            migrate(connection)
+            _migrate(connection)
             yield connection
     except (sqlite3.Error, OSError) as error:
         raise describe(path, error) from error
@@ -54,6 +54,7 @@ def _ownership(path: str) -> Iterator[None]:
         return
     with contextlib.closing(sqlite3.connect(f"{path}.lock", timeout=0, isolation_level=None)) as lock:
         try:
+            lock.execute("PRAGMA journal_mode = OFF")
             lock.execute("BEGIN EXCLUSIVE")
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
@@ -66,13 +67,7 @@ def _ownership(path: str) -> Iterator[None]:
 
 def _connect(path: str) -> sqlite3.Connection:
     """Open in autocommit mode: transactions are begun by hand."""
-    connection = sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-    except sqlite3.Error:
-        connection.close()
-        raise
-    return connection
+    return sqlite3.connect(path, timeout=_BUSY_SECONDS, isolation_level=None)
 
 
 def _check(path: str, connection: sqlite3.Connection) -> None:
@@ -87,13 +82,17 @@ def _check(path: str, connection: sqlite3.Connection) -> None:
         raise StoreUnavailable(f"state file {path} belongs to another program")
 
 
-def migrate(connection: sqlite3.Connection) -> None:
+def _migrate(connection: sqlite3.Connection) -> None:
     """Bring the schema to the newest version, each step whole or not at all."""
+    connection.execute("PRAGMA journal_mode = WAL")
     connection.execute("PRAGMA synchronous = FULL")
-    for number, script in enumerate(_migrations(), start=1):
+    scripts = _migrations()
+    for number, script in enumerate(scripts, start=1):
         if number > _schema_version(connection):
             with connection:
                 connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT")
+    # A write that changes nothing: a read-only file shall say so now, not at the first record.
+    connection.execute(f"PRAGMA user_version = {len(scripts)}")
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:

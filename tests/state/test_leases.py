@@ -40,6 +40,15 @@ async def test_a_dead_holder_gives_its_place_back_by_time(lease_clients):
     assert await leases.renew(held, ttl=60) is not None
 
 
+async def test_a_place_that_ran_out_is_lost_even_if_nobody_took_it(lease_clients):
+    leases = lease_clients[0]
+    lost = await leases.acquire([Slot("a", 2)], ttl=0.02)
+    await leases.acquire([Slot("a", 2)], ttl=60)
+    await asyncio.sleep(0.04)
+
+    assert await leases.renew(lost, ttl=60) is None
+
+
 async def test_a_renewed_place_is_kept(lease_clients):
     leases = lease_clients[0]
     held = await leases.acquire([Slot("a", 1)], ttl=0.1)

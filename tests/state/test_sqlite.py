@@ -16,6 +16,7 @@ import pytest
 
 from gateway.state import sqlite_file
 from gateway.state.sqlite import SqliteStore
+from gateway.state.sqlite_file import open_database
 from gateway.state.sqlite_thread import Kind, SqliteThread
 from gateway.state.store import Record, StoreUnavailable
 
@@ -195,8 +196,10 @@ async def test_a_damaged_page_is_found_when_the_file_is_opened(path):
 async def test_a_file_of_another_program_is_refused(path):
     with closing(sqlite3.connect(path)) as other:
         other.execute("CREATE TABLE precious (photo BLOB)")
+    before = path.read_bytes()
 
     assert await refusal(path) == f"state file {path} belongs to another program"
+    assert path.read_bytes() == before
 
 
 async def test_a_file_of_a_newer_gateway_is_refused(path):
@@ -265,9 +268,9 @@ def _make_unwritable(folder: Path, case: str) -> Path:
     if case == "missing folder":
         return folder / "missing" / "state.db"
     if case == "read-only file":
-        with closing(sqlite3.connect(path)) as connection:
-            connection.execute("PRAGMA journal_mode = WAL")
-        path.chmod(0o444)
+        with open_database(str(path)):
+            path.chmod(0o444)
+        path.with_name("state.db.lock").chmod(0o666)
     if case == "a folder":
         path.mkdir(mode=0o777)
     return path

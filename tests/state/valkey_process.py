@@ -19,7 +19,7 @@ class ValkeyProcess:
     def __init__(self, folder: Path, **options: str) -> None:
         self.folder = folder
         self.options = options
-        self.port = _free_port()
+        self.port = free_port()
         folder.mkdir(exist_ok=True)
         self.start()
 
@@ -117,7 +117,7 @@ def wait_for(condition, seconds: float = 10.0) -> None:
         time.sleep(0.01)
 
 
-def _free_port() -> int:
+def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
