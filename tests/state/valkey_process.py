@@ -34,7 +34,11 @@ class ValkeyProcess:
             cwd=self.folder,
             stdout=subprocess.DEVNULL,
         )
-        wait_for(self._answers)
+        try:
+            wait_for(self._answers)
+        except AssertionError:
+            self.kill()
+            raise
 
     def ask(self, *words: str) -> bytes:
         """Send one command and return the raw start of its answer."""
