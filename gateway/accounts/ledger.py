@@ -4,7 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
 from gateway.accounts.records import LEDGER, OVERLAY, decode_line, encode_line, read_disabled
@@ -15,7 +15,7 @@ from gateway.telemetry.logging import get_logger
 
 __all__ = ["Ledger"]
 
-_COUNTS_SECONDS: Final = 5.0
+_COUNTS_SECONDS: Final = 30.0
 """How long counts may wait for the next write; a changed verdict is written at once."""
 _RETRY_SECONDS: Final = 1.0
 
@@ -48,8 +48,9 @@ class Ledger:
         self._chance = chance
         self._lines: dict[Scope, _Line] = {}
         self._disabled: frozenset[tuple[str, str]] = frozenset()
-        self._unwritten: dict[Scope, None] = {}
-        self._verdict_changed = asyncio.Event()
+        self._news: dict[Scope, None] = {}
+        self._counts: dict[Scope, None] = {}
+        self._some_news = asyncio.Event()
         self._sync = asyncio.Lock()
         self._listeners: list[Callable[[Scope], None]] = []
 
@@ -65,10 +66,12 @@ class Ledger:
         line = self._line(scope)
         before = line.standing
         line.standing = learn(before, error, begun=begun, now=self.clock(), jitter=self._chance())
-        self._unwritten[scope] = None
-        if (error is not None or not before.settled) and not line.standing.same_verdict(before):
-            self._verdict_changed.set()
-            self._announce(scope, before, line.standing)
+        if (before.settled and error is None) or line.standing.same_verdict(before):
+            self._counts[scope] = None
+            return
+        self._news[scope] = None
+        self._some_news.set()
+        self._announce(scope, before, line.standing)
 
     def listen(self, heard: Callable[[Scope], None]) -> None:
         """Call `heard` with each scope whose verdict has changed, here or elsewhere."""
@@ -104,7 +107,7 @@ class Ledger:
                 for task in tasks:
                     task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            await self._flush()
+            await self._flush(counts_too=True)
 
     def _line(self, scope: Scope) -> _Line:
         line = self._lines.get(scope)
@@ -129,22 +132,22 @@ class Ledger:
     # ------------------------------------------------------------------ out: written behind
 
     async def _write_behind(self) -> None:
+        """Write news at once, and counts now and then."""
         while True:
-            try:
+            with suppress(TimeoutError):
                 async with asyncio.timeout(_COUNTS_SECONDS):
-                    await self._verdict_changed.wait()
-            except TimeoutError:
-                pass  # Nothing urgent: the counts are due.
-            self._verdict_changed.clear()
-            if not await self._flush():
+                    await self._some_news.wait()
+            counts_too = not self._some_news.is_set()
+            self._some_news.clear()
+            if not await self._flush(counts_too=counts_too):
                 await asyncio.sleep(_RETRY_SECONDS)
-                self._verdict_changed.set()
+                self._some_news.set()
 
-    async def _flush(self) -> bool:
-        """Write what is unwritten; False when the store is away."""
+    async def _flush(self, *, counts_too: bool) -> bool:
+        """Write what is unwritten, news first; False when the store is away."""
         try:
-            while self._unwritten:
-                await self._write(next(iter(self._unwritten)))
+            while waiting := self._news or (self._counts if counts_too else None):
+                await self._write(next(iter(waiting)))
         except StoreUnavailable as error:
             get_logger().warning("ledger_not_written", error=str(error))
             return False
@@ -153,12 +156,14 @@ class Ledger:
     async def _write(self, scope: Scope) -> None:
         line = self._lines[scope]
         async with self._sync:
-            del self._unwritten[scope]  # What is learned while the store writes is news again.
+            # Forgotten first: what is learned while the store writes is unwritten again.
+            self._news.pop(scope, None)
+            self._counts.pop(scope, None)
             try:
                 while not await self._try_write(scope, line):
                     self._take_in(scope, await self._store.get(LEDGER, scope.key))
             except StoreUnavailable:
-                self._unwritten[scope] = None
+                self._news[scope] = None
                 raise
 
     async def _try_write(self, scope: Scope, line: _Line) -> bool:

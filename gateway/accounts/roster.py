@@ -49,9 +49,8 @@ class Roster:
 
     def shelf(self, upstream: str, chat_type: str, model: str) -> Shelf:
         """Return the shelf to choose from; one is made where there was none."""
-        shelf = self._shelves.get((upstream, chat_type, model)) or self._shelves.get(
-            (upstream, chat_type, "")
-        )
+        shelves = self._shelves
+        shelf = shelves.get((upstream, chat_type, model)) or shelves.get((upstream, chat_type, ""))
         return shelf or self._open_shelf((upstream, chat_type, ""))
 
     def seat(self, name: Name, chat_type: str, model: str) -> Seat | None:
@@ -107,7 +106,8 @@ class Roster:
                 self._clear_seats(entry)
                 del self._entries[entry.account.upstream][entry.account.id]
             elif account != entry.account:
-                self._change(entry, account)
+                self._clear_seats(entry)
+                self._offer(entry, account)
         for account in wanted.values():
             self._add(account)
 
@@ -116,11 +116,8 @@ class Roster:
         self._entries.setdefault(account.upstream, {})[account.id] = entry
         self._offer(entry, account)
 
-    def _change(self, entry: Entry, account: Account) -> None:
-        self._clear_seats(entry)
-        self._offer(entry, account)
-
     def _offer(self, entry: Entry, account: Account) -> None:
+        """Give an account, new or changed, a seat on every shelf that it serves."""
         scope = _account_scope(account)
         entry.account = account
         entry.gate.assign(scope, self._ledger.standing(scope), account.concurrency)

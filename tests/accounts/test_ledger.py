@@ -91,8 +91,9 @@ async def test_three_replicas_under_fire_end_alike_and_lose_no_count(store, cloc
             for ledger in ledgers:
                 ledger.learn(MAIN, UpstreamUnavailable("") if turn % 3 else None, begun=clock())
             await asyncio.sleep(0)
-        limit(ledgers[1], hours=2)
-        await until(lambda: all(ledger.standing(MAIN).requests == 91 for ledger in ledgers), seconds=10)
+        for hours, ledger in enumerate(ledgers, start=2):
+            limit(ledger, hours=hours)
+        await until(lambda: all(ledger.standing(MAIN).requests == 93 for ledger in ledgers), seconds=10)
         assert len({ledger.standing(MAIN).until for ledger in ledgers}) == 1
 
 
@@ -107,6 +108,16 @@ async def test_a_recovery_reaches_the_other_replica(store, clock):
         assert other.standing(MAIN).ramp == 2
 
 
+async def test_news_overtake_counts(store, ledger):
+    async with ledger.running():
+        for number in range(500):
+            ledger.learn(Scope("qwen", f"a{number}", "t2t"), None, begun=ledger.clock())
+        limit(ledger)
+        await until(lambda: not ledger._news)
+        assert len(ledger._counts) == 500
+    assert len(await store.scan(LEDGER)) == 501
+
+
 async def test_an_operator_disables_and_enables(store, ledger):
     heard = []
     ledger.listen(heard.append)
@@ -119,7 +130,8 @@ async def test_an_operator_disables_and_enables(store, ledger):
         assert ledger.standing(Scope("qwen", "main")).state == "disabled"
         assert ledger.standing(Scope("qwen", "main2")).state == "ok"
         await until(lambda: Scope("qwen", "main") in heard)
-        await until(lambda: not ledger._unwritten)
+        await until(lambda: not ledger._news)
+        await asyncio.sleep(0.05)
         await enable(store, "qwen", "main")
         await until(lambda: ledger.standing(WHOLE).state == "ok")
         await until(lambda: ledger.standing(MAIN).until == 0.0)
@@ -139,7 +151,7 @@ async def test_garbage_in_the_table_harms_nothing(store, ledger, clock):
     async with ledger.running():
         assert ledger.standing(MAIN) == Standing()
         limit(ledger)
-        await until(lambda: not ledger._unwritten)
+        await until(lambda: not ledger._news)
     record = await store.get(LEDGER, MAIN.key)
     assert decode_line(record) == (MAIN, ledger.standing(MAIN))
 
@@ -160,7 +172,7 @@ async def test_a_store_that_goes_away_is_caught_up_with(tmp_path, clock, monkeyp
         assert await store.get(LEDGER, MAIN.key) is None
         assert ledger.standing(MAIN).state == "cooling"
         monkeypatch.setattr(store, "put", put)
-        await until(lambda: not ledger._unwritten)
+        await until(lambda: not ledger._news)
         await asyncio.sleep(0.02)
         assert decode_line(await store.get(LEDGER, MAIN.key)) == (MAIN, ledger.standing(MAIN))
     await store.aclose()
@@ -169,11 +181,11 @@ async def test_a_store_that_goes_away_is_caught_up_with(tmp_path, clock, monkeyp
 async def test_an_expired_record_does_not_end_a_rest(store, ledger):
     async with ledger.running():
         limit(ledger)
-        await until(lambda: not ledger._unwritten)
+        await until(lambda: not ledger._news)
         await asyncio.sleep(0.05)
         await store.delete(LEDGER, MAIN.key)
         await ledger._hear_line(MAIN.key)
         assert ledger.standing(MAIN).state == "cooling"
         limit(ledger, hours=8)
-        await until(lambda: not ledger._unwritten)
+        await until(lambda: not ledger._news)
     assert math.isfinite(decode_line(await store.get(LEDGER, MAIN.key))[1].until)
