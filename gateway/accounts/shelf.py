@@ -131,11 +131,13 @@ class Shelf:
 
     def place(self, seat: Seat, now: float) -> None:
         """Put a seat where it belongs now, behind its equals."""
-        self.remove(seat)
         until, has_room = 0.0, True
         for gate in seat.gates:  # One loop instead of the two properties: this is the hottest path.
             until = max(until, gate.standing.until)
             has_room = has_room and gate.in_flight < gate.limit
+        if seat.wakes == until > now:
+            return  # It rests already; its account may be busy with other things.
+        self.remove(seat)
         if until > now:
             self._lay_down(seat, until)
         elif has_room:

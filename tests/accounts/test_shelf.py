@@ -62,6 +62,15 @@ def test_a_longer_rest_replaces_the_shorter_one(shelf):
     assert shelf.available == 1
 
 
+def test_a_resting_seat_costs_nothing_however_busy_its_account_is(shelf):
+    seat = put(shelf, "a", resting(NOW + 50))
+    for _ in range(1000):
+        shelf.place(seat, NOW)
+    assert len(shelf._returns) == 1
+    shelf.wake(NOW + 50)
+    assert shelf.first(frozenset()) is seat
+
+
 def test_the_excluded_are_skipped_over_all_loads(shelf):
     idle, busy = put(shelf, "idle"), put(shelf, "busy")
     busy.gates[0].in_flight = 7
