@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from gateway.dialects.base import Call, Dialect, FormPart, MediaRef
-from gateway.dialects.native import NativeDialect
-from gateway.dialects.openai_chat import OpenAIChatDialect
-from gateway.dialects.openai_files import OpenAIFilesDialect
-from gateway.dialects.openai_images import OpenAIImagesDialect
-from gateway.dialects.openai_models import OpenAIModelsDialect
-from gateway.dialects.openai_videos import OpenAIVideosDialect
+from gateway.dialects.native.dialect import NativeDialect
+from gateway.dialects.openai.chat import OpenAIChatDialect
+from gateway.dialects.openai.files import OpenAIFilesDialect
+from gateway.dialects.openai.images import OpenAIImagesDialect
+from gateway.dialects.openai.models import OpenAIModelsDialect
+from gateway.dialects.openai.videos import OpenAIVideosDialect
 from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.generation.results import GenerationResult, Reply
 

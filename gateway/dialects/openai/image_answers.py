@@ -10,7 +10,7 @@ from msgspec import UNSET, UnsetType
 from gateway.dialects.base import MediaRef
 from gateway.dialects.frames import named_frame
 from gateway.dialects.media_urls import media_type, media_url
-from gateway.dialects.openai_errors import encode_error, encode_failure
+from gateway.dialects.openai.errors import encode_error, encode_failure
 from gateway.dialects.token_usage import estimate_prompt
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, Failure, Finish, Media, Usage

@@ -2,7 +2,7 @@ from typing import Any
 
 from hypothesis import given
 
-from gateway.dialects.native_frames import NativeFrameEncoder
+from gateway.dialects.native.frames import NativeFrameEncoder
 from gateway.generation.errors import PollTimeout
 from gateway.generation.events import (
     AnyEvent,

@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from gateway.dialects.base import Call, FrameEncoder, MediaRef, Purpose, Route
-from gateway.dialects.native_answers import (
+from gateway.dialects.native.answers import (
     AcceptedTask,
     NativeAnswer,
     TaskStatusAnswer,
@@ -14,10 +14,10 @@ from gateway.dialects.native_answers import (
     write_accepted,
     write_status,
 )
-from gateway.dialects.native_body import NativeChat, NativeGeneration, read_chat, read_generation
-from gateway.dialects.native_errors import encode_error
-from gateway.dialects.native_frames import NativeFrameEncoder, ProgressFrame
-from gateway.dialects.native_views import (
+from gateway.dialects.native.body import NativeChat, NativeGeneration, read_chat, read_generation
+from gateway.dialects.native.errors import encode_error
+from gateway.dialects.native.frames import NativeFrameEncoder, ProgressFrame
+from gateway.dialects.native.views import (
     ChatCreated,
     FileUploaded,
     NativeDeleted,

@@ -6,7 +6,8 @@ from typing import Annotated, Final
 import msgspec
 
 from gateway.dialects.base import Call, FrameEncoder, MediaRef, Purpose, Route
-from gateway.dialects.chat_body import (
+from gateway.dialects.json_body import BodyReader, read_extra, read_object
+from gateway.dialects.openai.chat_body import (
     ChatMessage,
     ChatOptions,
     FunctionDefinition,
@@ -21,10 +22,9 @@ from gateway.dialects.chat_body import (
     read_tool_choice,
     read_tools,
 )
-from gateway.dialects.chat_chunks import ChatChunkEncoder
-from gateway.dialects.chat_completion import ChatCompletion, encode_with, write_choices
-from gateway.dialects.json_body import BodyReader, read_extra, read_object
-from gateway.dialects.openai_objects import OpenAIObjects
+from gateway.dialects.openai.chat_chunks import ChatChunkEncoder
+from gateway.dialects.openai.chat_completion import ChatCompletion, encode_with, write_choices
+from gateway.dialects.openai.objects import OpenAIObjects
 from gateway.dialects.token_usage import answer_size, count_tokens
 from gateway.generation.requests import GenerationRequest, ToolChoice
 from gateway.generation.results import GenerationResult, Reply

@@ -7,9 +7,9 @@ import msgspec
 
 from gateway.dialects.base import Call, FrameEncoder, MediaRef, Purpose, Route
 from gateway.dialects.forms import read_form_or_json, read_pictures
-from gateway.dialects.image_answers import ImageEventEncoder, ImagesAnswer, write_images
 from gateway.dialects.json_body import BodyReader
-from gateway.dialects.openai_objects import OpenAIObjects
+from gateway.dialects.openai.image_answers import ImageEventEncoder, ImagesAnswer, write_images
+from gateway.dialects.openai.objects import OpenAIObjects
 from gateway.dialects.references import ImageReference, read_reference
 from gateway.dialects.sizes import nearest_ratio
 from gateway.generation.errors import InvalidRequest

@@ -5,8 +5,8 @@ from typing import Final, Literal
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from gateway.dialects.chat_completion import AnswerChoice, AnswerMessage, encode_with, write_choices
 from gateway.dialects.media_urls import media_lines, media_url
+from gateway.dialects.openai.chat_completion import AnswerChoice, AnswerMessage, encode_with, write_choices
 from gateway.dialects.token_usage import (
     CompletionDetails,
     PromptDetails,

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
-from gateway.dialects.chat_chunks import ChatChunkEncoder
+from gateway.dialects.openai.chat_chunks import ChatChunkEncoder
 from gateway.generation.errors import AnswerCut, RateLimited
 from gateway.generation.events import AnyEvent, Finish, Media, TextDelta, ToolCallDelta, Usage
 from gateway.generation.requests import Delivery, GenerationRequest

@@ -1,8 +1,8 @@
 """OpenAI's models."""
 
 from gateway.dialects.base import Purpose, Route
-from gateway.dialects.openai_objects import OpenAIObjects
-from gateway.dialects.openai_views import ModelList, ModelObject
+from gateway.dialects.openai.objects import OpenAIObjects
+from gateway.dialects.openai.views import ModelList, ModelObject
 
 __all__ = ["OpenAIModelsDialect"]
 

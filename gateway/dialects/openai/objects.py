@@ -3,8 +3,8 @@
 from collections.abc import Iterable, Sequence
 
 from gateway.dialects.base import Call, FrameEncoder, MediaRef, Route
-from gateway.dialects.openai_errors import encode_error
-from gateway.dialects.openai_views import encode_view
+from gateway.dialects.openai.errors import encode_error
+from gateway.dialects.openai.views import encode_view
 from gateway.generation.errors import GatewayError, NotFound
 from gateway.generation.requests import GenerationRequest
 from gateway.generation.results import GenerationResult, Reply

@@ -5,7 +5,7 @@ from typing import Literal
 import msgspec
 
 from gateway.dialects.media_urls import absolute_url
-from gateway.dialects.native_answers import TaskStatusAnswer
+from gateway.dialects.native.answers import TaskStatusAnswer
 from gateway.generation.views import Model, StoredFile
 
 __all__ = [

@@ -4,10 +4,10 @@ from typing import Literal
 
 import msgspec
 
-from gateway.dialects.chat_chunks import ChatChunkEncoder
 from gateway.dialects.frames import DONE, frame
-from gateway.dialects.native_answers import encode_answer
-from gateway.dialects.native_errors import encode_error, encode_failure
+from gateway.dialects.native.answers import encode_answer
+from gateway.dialects.native.errors import encode_error, encode_failure
+from gateway.dialects.openai.chat_chunks import ChatChunkEncoder
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, Failure, Finish, Media, Progress, TaskAccepted, Usage
 from gateway.generation.requests import GenerationRequest

@@ -9,10 +9,10 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.dialects.chat_completion import finish_reason
 from gateway.dialects.frames import DONE, frame
 from gateway.dialects.media_urls import media_url
-from gateway.dialects.openai_errors import encode_error, encode_failure
+from gateway.dialects.openai.chat_completion import finish_reason
+from gateway.dialects.openai.errors import encode_error, encode_failure
 from gateway.dialects.token_usage import count_tokens
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import (

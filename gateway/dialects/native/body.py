@@ -6,7 +6,8 @@ from typing import Annotated, Any, Final, TypeVar
 
 import msgspec
 
-from gateway.dialects.chat_body import (
+from gateway.dialects.json_body import BodyReader, read_extra, read_object
+from gateway.dialects.openai.chat_body import (
     ChatMessage,
     ChatOptions,
     ToolChoiceField,
@@ -18,7 +19,6 @@ from gateway.dialects.chat_body import (
     read_tool_choice,
     read_tools,
 )
-from gateway.dialects.json_body import BodyReader, read_extra, read_object
 from gateway.dialects.parts import Content, media_part, read_content
 from gateway.generation.errors import InvalidRequest
 from gateway.generation.requests import (

@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gateway.dialects.openai_errors import encode_error, encode_failure
+from gateway.dialects.openai.errors import encode_error, encode_failure
 from gateway.generation.errors import (
     AllAccountsLimited,
     ContentRefused,

@@ -1,8 +1,8 @@
 """OpenAI's files; an upload is read by `gateway.dialects.uploads.read_upload`."""
 
 from gateway.dialects.base import Purpose, Route
-from gateway.dialects.openai_objects import OpenAIObjects
-from gateway.dialects.openai_views import DeletedObject, FileObject, ObjectList
+from gateway.dialects.openai.objects import OpenAIObjects
+from gateway.dialects.openai.views import DeletedObject, FileObject, ObjectList
 from gateway.dialects.uploads import UploadForm
 
 __all__ = ["OpenAIFilesDialect"]
