@@ -82,7 +82,7 @@ async def make_upstream(transport: Transport, tmp_path: Path) -> AsyncGenerator[
 
     def make(url: str, **options: object) -> QwenChatUpstream:
         context = UpstreamContext(name="qwen", transport=transport, data_dir=tmp_path)
-        options = {"busy_waits": (0.0, 0.0), **options}
+        options = {"busy_waits": (0.02, 0.2), **options}
         made.append(QwenChatUpstream(QwenChatSettings(base_url=url, **options), context))
         return made[-1]
 
