@@ -376,7 +376,7 @@ async def test_a_waiter_is_woken_when_another_account_comes_back(make_pool, cloc
     waiter = asyncio.create_task(pool.acquire(wants(), wait=5))
     await asyncio.sleep(0.3)
     clock.advance(60)
-    assert (await waiter).account.id == "b"
+    assert (await asyncio.wait_for(waiter, 2)).account.id == "b"
     busy.settle(None)
 
 
