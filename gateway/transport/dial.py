@@ -57,7 +57,8 @@ async def _resolve(host: str, port: int) -> list[Address]:
 
 async def _connect(address: Address) -> socket.socket:
     family, sockaddr = address
-    sock = socket.socket(family, socket.SOCK_STREAM)
+    # asyncio switches delayed sending off only for sockets that name their protocol.
+    sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         sock.setblocking(False)
         await asyncio.get_running_loop().sock_connect(sock, sockaddr)
