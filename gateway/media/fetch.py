@@ -6,7 +6,15 @@ from urllib.parse import urlsplit
 
 from gateway.generation.errors import InvalidAnswer, UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
 from gateway.media.blob import Blob, ByteRange
-from gateway.transport import Caps, ConnectTimeout, Deadlines, Exchange, ReadTimeout, Transport, TransportError
+from gateway.transport import (
+    Caps,
+    ConnectTimeout,
+    Deadlines,
+    Exchange,
+    ReadTimeout,
+    Transport,
+    TransportError,
+)
 
 __all__ = ["Fetcher"]
 
