@@ -159,7 +159,7 @@ class Generation:
     def _seen(self, event: AnyEvent) -> AnyEvent:
         """Note an event that goes on as it is."""
         if not self._observed.first_event:
-            self._observed.saw_first_event()
+            self._run.note_first_event()
         note = self._notes.get(type(event))
         if note is not None:
             note(event)
@@ -167,7 +167,8 @@ class Generation:
 
     async def _passing(self, event: AnyEvent) -> AnyEvent:
         """Keep what must be kept before the caller sees the event."""
-        self._observed.saw_first_event()
+        if not self._observed.first_event:
+            self._run.note_first_event()
         if isinstance(event, Media):
             self._observed.media += 1
             return event if self.request.delivery.inline_media else await self._dispatcher.keep_media(event)

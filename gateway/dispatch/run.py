@@ -57,6 +57,7 @@ class DispatchRun:
         self._observed = observed
         self._serving = serving
         self._tried: set[tuple[str, str]] = set()
+        self._lease: AccountLease | None = None
 
     def mode(self, request: GenerationRequest) -> Mode:
         """Return how the preferred upstream with an untried usable account serves the request."""
@@ -99,8 +100,16 @@ class DispatchRun:
             chat=thread.chat if thread else "",
         )
 
-    def note_borrowed(self, upstream: Upstream, account: Account, request: GenerationRequest) -> None:
+    def note_first_event(self) -> None:
+        """Tell the pool that the account answers: one that is on probation may serve others already."""
+        self._observed.saw_first_event()
+        if self._lease is not None:
+            self._lease.confirm()
+
+    def note_borrowed(self, lease: AccountLease, upstream: Upstream, request: GenerationRequest) -> None:
         """Remember who was asked."""
+        account = lease.account
+        self._lease = lease
         self._tried.add((account.upstream, account.id))
         self.ignored = tuple(upstream.ignored(request))
         self._observed.upstream = account.upstream
@@ -109,6 +118,7 @@ class DispatchRun:
 
     def note_returned(self, account: Account, chat_type: str, outcome: str, seconds: float) -> None:
         """Count a finished attempt."""
+        self._lease = None
         self._observed.upstream_seconds += seconds
         metrics = self.lending.metrics
         metrics.count(metrics.attempts, f"{account.upstream}/{account.id}", chat_type, outcome)
@@ -149,7 +159,7 @@ class Borrowed:
         self.account = self._lease.account
         self.upstream = lending.routing.upstreams[self.account.upstream]
         self.thread = run.conversation.thread if run.conversation else None
-        run.note_borrowed(self.upstream, self.account, self._request)
+        run.note_borrowed(self._lease, self.upstream, self._request)
         return self
 
     async def __aexit__(
