@@ -1,4 +1,4 @@
-"""Reading what ``POST /images/generations`` answers."""
+"""``POST /images/generations``: what it takes and what it answers."""
 
 import binascii
 import re
@@ -9,12 +9,23 @@ import msgspec
 
 from gateway.generation.errors import InvalidAnswer
 from gateway.generation.events import AnyEvent, Finish, Media, Usage
+from gateway.generation.requests import GenerationRequest
 from gateway.plugin_api import decode_json
-from gateway_openai_compatible.refusals import error_in, refuse
+from gateway.plugin_api.openai_wire import encode_body, error_in, refuse
 
-__all__ = ["read_images"]
+__all__ = ["encode_images", "read_images", "unsent_by_images"]
 
+_UNSENT = ("seconds", "tools", "tool_choice", "response_format", "thinking")
 _PIXELS = re.compile(r"(\d+)[x*](\d+)")
+
+
+class _Order(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
+    model: str
+    prompt: str
+    n: int = 1
+    size: str = ""
+    seed: int | None = None
+    negative_prompt: str = ""
 
 
 class _Image(msgspec.Struct):
@@ -36,6 +47,24 @@ class _Images(msgspec.Struct):
 
 
 _DECODER = msgspec.json.Decoder(_Images)
+
+
+def encode_images(request: GenerationRequest, size: str) -> bytes:
+    """Write the body of ``POST /images/generations``; `size` is in pixels, "" for the server's default."""
+    body = _Order(
+        model=request.model,
+        prompt=request.prompt,
+        n=request.count,
+        size=size,
+        seed=request.sampling.seed,
+        negative_prompt=request.negative_prompt,
+    )
+    return encode_body(body, request.extra)
+
+
+def unsent_by_images(request: GenerationRequest) -> list[str]:
+    """Return the fields of the request that have no place in an order for pictures."""
+    return [name for name in _UNSENT if getattr(request, name)]
 
 
 def read_images(body: bytes) -> list[AnyEvent]:

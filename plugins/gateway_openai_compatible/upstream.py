@@ -1,37 +1,29 @@
 """The upstream: one call out, events back."""
 
-import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import AbstractAsyncContextManager, suppress
+from contextlib import AbstractAsyncContextManager
 from typing import ClassVar, Self
 
 import msgspec
 
-from gateway.generation.errors import InvalidAnswer
 from gateway.generation.events import AnyEvent, Thread
 from gateway.generation.requests import GenerationRequest
 from gateway.generation.views import Model
 from gateway.plugin_api import (
     Account,
-    EventDecoder,
     Exchange,
     Fields,
     Mode,
     Secret,
-    TransportError,
     UpstreamContext,
     decode_json,
     open_stream,
 )
-from gateway_openai_compatible.answers import ChatAnswer
-from gateway_openai_compatible.images import read_images
-from gateway_openai_compatible.refusals import refuse_call
-from gateway_openai_compatible.requests import encode_chat, encode_images, unsent
+from gateway.plugin_api.openai_wire import encode_chat, read_body, stream_chat, unsent_by_chat
+from gateway_openai_compatible.images import encode_images, read_images, unsent_by_images
 from gateway_openai_compatible.settings import OpenAICompatibleSettings
 
 __all__ = ["OpenAICompatibleUpstream"]
-
-_LAST_BYTES = 0.05  # seconds that the end of a body may take after its last event
 
 
 class _ListedModel(msgspec.Struct):
@@ -81,53 +73,36 @@ class OpenAICompatibleUpstream:
 
     def ignored(self, request: GenerationRequest) -> Sequence[str]:
         """Return the fields that this wire has no place for."""
-        return unsent(request)
+        return unsent_by_images(request) if request.chat_type == "t2i" else unsent_by_chat(request)
 
     async def models(self, account: Account) -> Sequence[Model]:
         """Return the configured models, else what the server lists."""
         if self._settings.models:
             return [self._model(_ListedModel(name)) for name in self._settings.models]
         async with self._open("GET", f"{self._base_url}/models", account) as exchange:
-            listed = decode_json(await _read(exchange), _MODELS)
+            listed = decode_json(await read_body(exchange), _MODELS)
         return [self._model(model) for model in listed.data]
 
-    async def stream(
+    def stream(
         self, request: GenerationRequest, account: Account, thread: Thread | None
     ) -> AsyncGenerator[AnyEvent, None]:
         """Yield the events of one chat completion, or of one image generation."""
         if request.chat_type == "t2i":
-            for event in await self._draw(request, account):
-                yield event
-            return
+            return self._draw(request, account)
         body = encode_chat(request, usage=self._settings.stream_usage)
-        async with self._open("POST", self._chat_url, account, body) as exchange:
-            answer = ChatAnswer()
-            if _is_stream(exchange):
-                decoder = EventDecoder(self._settings.max_event_mb * 2**20)
-                async for data in exchange:
-                    for frame in decoder.feed(data):
-                        for event in answer.add(frame.data):
-                            yield event
-                    if answer.done:
-                        await _drain(exchange)
-                        return
-                frames = [frame.data for frame in decoder.close()]
-            else:
-                frames = _frames(await _read(exchange))
-            for last in frames:
-                for event in answer.add(last):
-                    yield event
-            if not answer.done:
-                yield answer.finish()
+        call = self._open("POST", self._chat_url, account, body)
+        return stream_chat(call, self._settings.max_event_mb * 2**20)
 
     async def aclose(self) -> None:
         """Release nothing: the transport is the gateway's."""
 
-    async def _draw(self, request: GenerationRequest, account: Account) -> list[AnyEvent]:
+    async def _draw(self, request: GenerationRequest, account: Account) -> AsyncGenerator[AnyEvent, None]:
         size = self._settings.image_sizes.get(request.size, "")
         body = encode_images(request, size)
         async with self._open("POST", f"{self._base_url}/images/generations", account, body) as exchange:
-            return read_images(await _read(exchange))
+            events = read_images(await read_body(exchange))
+        for event in events:
+            yield event
 
     def _open(
         self, method: str, url: str, account: Account, body: bytes = b""
@@ -164,34 +139,3 @@ class OpenAICompatibleUpstream:
             context_length=listed.context_length or listed.max_model_len or 0,
             upstream=self._name,
         )
-
-
-def _is_stream(exchange: Exchange) -> bool:
-    media_type = exchange.headers.get("content-type") or b""
-    return exchange.status == 200 and media_type.startswith(b"text/event-stream")
-
-
-async def _read(exchange: Exchange) -> bytes:
-    """Return the whole body of a good answer, raise what a bad one stands for."""
-    body = await exchange.read()
-    if exchange.status != 200:
-        raise refuse_call(exchange.status, exchange.headers.text("retry-after"), body)
-    return body
-
-
-def _frames(body: bytes) -> list[bytes]:
-    """Return the parts of a body whose media type does not say that it is a stream; it may be one."""
-    if body.lstrip().startswith(b"{"):
-        return [body]
-    decoder = EventDecoder(len(body))
-    frames = [frame.data for frame in (*decoder.feed(body), *decoder.close())]
-    if not frames:
-        raise InvalidAnswer("The provider answered with neither JSON nor events.", sent=True)
-    return frames
-
-
-async def _drain(exchange: Exchange) -> None:
-    """Read the end of a body whose last event is out: only a whole answer leaves a usable connection."""
-    with suppress(TimeoutError, TransportError):
-        async with asyncio.timeout(_LAST_BYTES):
-            await exchange.read()

@@ -20,7 +20,8 @@ from gateway.generation.errors import (
     UpstreamTimeout,
     UpstreamUnavailable,
 )
-from gateway.plugin_api import redact, retry_after
+from gateway.plugin_api.http import retry_after
+from gateway.telemetry.redaction import redact
 
 __all__ = ["Refusal", "error_in", "refuse", "refuse_call"]
 

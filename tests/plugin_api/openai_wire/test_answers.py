@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from gateway.generation.errors import AnswerCut, GatewayError
 from gateway.generation.events import AnyEvent, TextDelta
 from gateway.plugin_api import EventDecoder
+from gateway.plugin_api.openai_wire import ChatAnswer
 from gateway.plugin_api.testing import check_grammar
-from gateway_openai_compatible.answers import ChatAnswer
 
 GOLDEN = Path(__file__).parents[2] / "golden" / "openai_compatible"
 STREAMS = sorted(GOLDEN.glob("*.stream"))

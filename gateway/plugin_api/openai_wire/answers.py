@@ -21,8 +21,8 @@ from gateway.generation.events import (
     ToolCallDelta,
     Usage,
 )
-from gateway.plugin_api import decode_json
-from gateway_openai_compatible.refusals import error_in, refuse
+from gateway.plugin_api.http import decode_json
+from gateway.plugin_api.openai_wire.refusals import error_in, refuse
 
 __all__ = ["ChatAnswer"]
 

@@ -1,4 +1,4 @@
-"""Writing requests: our vocabulary as OpenAI's JSON."""
+"""Writing chats: our vocabulary as OpenAI's JSON."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ from gateway.generation.requests import (
     ToolChoice,
 )
 
-__all__ = ["encode_chat", "encode_images", "unsent"]
+__all__ = ["encode_body", "encode_chat", "unsent_by_chat"]
 
 _JSON = msgspec.json.Encoder()
 _WITH_USAGE = {"include_usage": True}
@@ -57,15 +57,6 @@ class _Chat(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
     parallel_tool_calls: bool | None = None
 
 
-class _Images(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    model: str
-    prompt: str
-    n: int = 1
-    size: str = ""
-    seed: int | None = None
-    negative_prompt: str = ""
-
-
 def encode_chat(request: GenerationRequest, *, usage: bool) -> bytes:
     """Write the body of ``POST /chat/completions``; `usage` asks a stream for token counts."""
     drawn = request.sampling
@@ -95,33 +86,18 @@ def encode_chat(request: GenerationRequest, *, usage: bool) -> bytes:
         top_logprobs=drawn.top_logprobs,
         parallel_tool_calls=drawn.parallel_tool_calls,
     )
-    return _encode(body, request.extra)
+    return encode_body(body, request.extra)
 
 
-def encode_images(request: GenerationRequest, size: str) -> bytes:
-    """Write the body of ``POST /images/generations``; `size` is in pixels, "" for the server's default."""
-    body = _Images(
-        model=request.model,
-        prompt=request.prompt,
-        n=request.count,
-        size=size,
-        seed=request.sampling.seed,
-        negative_prompt=request.negative_prompt,
-    )
-    return _encode(body, request.extra)
+_UNSENT = ("size", "seconds", "negative_prompt")
 
 
-_UNSENT_BY_CHAT = ("size", "seconds", "negative_prompt")
-_UNSENT_BY_IMAGES = ("seconds", "tools", "tool_choice", "response_format", "thinking")
+def unsent_by_chat(request: GenerationRequest) -> list[str]:
+    """Return the fields of the request that have no place in a chat's body."""
+    return [name for name in _UNSENT if getattr(request, name)]
 
 
-def unsent(request: GenerationRequest) -> list[str]:
-    """Return the fields of the request that have no place on this wire."""
-    names = _UNSENT_BY_IMAGES if request.chat_type == "t2i" else _UNSENT_BY_CHAT
-    return [name for name in names if getattr(request, name)]
-
-
-def _encode(body: msgspec.Struct, extra: dict[str, Any]) -> bytes:
+def encode_body(body: msgspec.Struct, extra: dict[str, Any]) -> bytes:
     """Write a body with the caller's unknown fields in it; they never replace a field of ours."""
     return _JSON.encode({**extra, **msgspec.to_builtins(body)} if extra else body)
 
