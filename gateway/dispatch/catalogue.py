@@ -60,6 +60,8 @@ class Catalogue:
     async def serving(self, model: str, chat_type: str) -> frozenset[str]:
         """Return the upstreams that may serve a model for a chat type.
 
+        A chat type that no model is made for is its generator's own affair, and so are its models' names.
+
         Raises:
             ModelNotFound: nobody has the model.
             InvalidRequest: it exists, but is not made for this chat type.
@@ -69,11 +71,16 @@ class Catalogue:
         having = {name: models[model] for name, models in self._models.items() if model in models}
         unknown = self._upstreams.keys() - self._models.keys()
         serving = {name for name, found in having.items() if chat_type in found.chat_types}
-        if not having and not unknown:
+        if serving or unknown:
+            return frozenset(serving | unknown)
+        if not self._made_for(chat_type):
+            return frozenset(self._upstreams)
+        if not having:
             raise ModelNotFound(f"The model `{model}` does not exist here.", param="model")
-        if not serving and not unknown:
-            raise InvalidRequest(f"the model {model} does not serve chatType {chat_type}", param="model")
-        return frozenset(serving | unknown)
+        raise InvalidRequest(f"the model {model} does not serve chatType {chat_type}", param="model")
+
+    def _made_for(self, chat_type: str) -> bool:
+        return any(chat_type in model.chat_types for model in self.models())
 
     def models(self) -> tuple[Model, ...]:
         """Return every model once, the first upstream's word winning, then the aliases."""

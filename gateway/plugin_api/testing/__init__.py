@@ -6,9 +6,11 @@ One subclass runs them over a plugin, under pytest or any other runner that coll
         make = SongGenerator
         request = GenerationRequest(chat_type="t2song", messages=(…,))
         answer = (Media("audio", url="https://example.test/a.mp3"), Finish())
+
+A generator that asks no upstream has no `answer`, and subclasses `StandaloneGeneratorConformance`.
 """
 
-from gateway.plugin_api.testing.generators import GeneratorConformance
+from gateway.plugin_api.testing.generators import GeneratorConformance, StandaloneGeneratorConformance
 from gateway.plugin_api.testing.grammar import check_grammar
 from gateway.plugin_api.testing.runs import ScriptedRun
 from gateway.plugin_api.testing.upstreams import UpstreamCase, UpstreamConformance
@@ -18,6 +20,7 @@ __all__ = [
     "GeneratorConformance",
     "Received",
     "ScriptedRun",
+    "StandaloneGeneratorConformance",
     "UpstreamCase",
     "UpstreamConformance",
     "Wire",
