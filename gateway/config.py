@@ -5,6 +5,7 @@ import re
 import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal
 
@@ -68,7 +69,7 @@ class KeySettings(_Table, frozen=True):
     models: tuple[str, ...] = ("*",)
     admin: bool = False
     webhook_url: str = ""
-    webhook_secret: Secret = Secret()
+    webhook_secret: Secret = msgspec.field(default_factory=Secret)
 
 
 class AuthSettings(_Table, frozen=True):
@@ -88,7 +89,7 @@ class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One account of an upstream; keys that are not named here are the plugin's own options."""
 
     id: str
-    secret: Secret = Secret()
+    secret: Secret = msgspec.field(default_factory=Secret)
     concurrency: int | None = None
     chat_types: tuple[str, ...] | None = None
     options: Mapping[str, Any] = {}
@@ -229,6 +230,8 @@ def _overlay_environment(table: dict[str, Any], environ: Mapping[str, str]) -> N
             place = table
             for section in sections:
                 place = place.setdefault(section, {})
+                if not isinstance(place, dict):
+                    raise ConfigError(f"{name}: {section} is not a table")
             place[key] = _toml_value(text)
 
 
@@ -350,12 +353,19 @@ def _step(settings: Any, step: str) -> Any:
     return fields.get(step, Any)
 
 
-_WORKERS_NEED_VALKEY = "server.workers above 1 needs a shared state: set state.url to valkey://…"
+_ONE_WORKER = (
+    "server.workers must be 1: one process serves, so that its metrics and its drain are whole; "
+    "to use more cores run more replicas that share one state.url = valkey://…"
+)
+_KEYS_NEEDED = (
+    'server.host is reachable from outside and no keys are configured: add [[auth.keys]] ("gateway keys '
+    'create" makes one), or listen on localhost'
+)
 _Rule = tuple[Callable[[Settings], bool], str]
 _RULES: tuple[_Rule, ...] = (
     (lambda s: 0 <= s.server.port <= 65535, "server.port must be 0 to 65535"),
-    (lambda s: s.server.workers >= 1, "server.workers must be at least 1"),
-    (lambda s: s.server.workers == 1 or s.state.url.startswith("valkey"), _WORKERS_NEED_VALKEY),
+    (lambda s: s.server.workers == 1, _ONE_WORKER),
+    (lambda s: bool(s.auth.keys) or _is_loopback(s.server.host), _KEYS_NEEDED),
     (lambda s: s.server.max_body_mb >= 1, "server.max_body_mb must be at least 1"),
     (lambda s: s.tasks.poll_interval_seconds > 0, "tasks.poll_interval_seconds must be above 0"),
     (lambda s: s.tasks.poll_attempts >= 1, "tasks.poll_attempts must be at least 1"),
@@ -393,6 +403,13 @@ def _check_routes(settings: Settings) -> None:
             near = get_close_matches(name, settings.upstreams, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
             raise ConfigError(f"routes.{chat_type} names {name}, which is not under [upstreams]{hint}")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _repeated(names: Iterable[str]) -> bool:

@@ -116,12 +116,16 @@ class _Server(uvicorn.Server):
         """Begin the drain; a second SIGINT leaves at once."""
         if self._gateway.readiness.draining:
             self.force_exit = sig == signal.SIGINT
-            self.should_exit = True
+            self._stop()
             return
         self._gateway.readiness.draining = True
         loop = asyncio.get_running_loop()
-        loop.call_later(_NOTICE_SECONDS, super().handle_exit, sig, frame)
+        loop.call_later(_NOTICE_SECONDS, self._stop)
         loop.call_later(_NOTICE_SECONDS + self._drain, self._gateway.streams.abort)
+
+    def _stop(self) -> None:
+        # uvicorn's own way would raise the signal anew, and end the process before the gateway has closed.
+        self.should_exit = True
 
 
 def _url(sockets: Sequence[socket.socket]) -> str:

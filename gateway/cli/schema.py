@@ -1,0 +1,45 @@
+"""The JSON Schema of gateway.toml, made from the Structs that it is decoded into."""
+
+from typing import Any, Final
+
+import msgspec
+
+from gateway.config import Settings
+from gateway.telemetry.redaction import Secret
+
+__all__ = ["describe_settings"]
+
+_DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
+
+
+class AccountSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One account of an upstream. At most one of the four secrets is set; other keys are the plugin's own."""
+
+    id: str
+    token: str | msgspec.UnsetType = msgspec.UNSET
+    token_file: str | msgspec.UnsetType = msgspec.UNSET
+    api_key: str | msgspec.UnsetType = msgspec.UNSET
+    api_key_file: str | msgspec.UnsetType = msgspec.UNSET
+    concurrency: int | None = None
+    chat_types: tuple[str, ...] | None = None
+
+
+class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """One upstream; keys that are not named here are options of the plugin that `kind` names."""
+
+    kind: str
+    accounts: tuple[AccountSettings, ...] = ()
+
+
+def describe_settings() -> dict[str, Any]:
+    """Return the schema. Upstreams are described as they are written, not as they are decoded."""
+    schema = msgspec.json.schema(Settings, schema_hook=_describe_secret)
+    _, written = msgspec.json.schema_components([UpstreamSettings], ref_template="#/$defs/{name}")
+    definitions = dict(sorted({**schema["$defs"], **written}.items()))
+    return {"$schema": _DIALECT, "title": "gateway.toml", **schema, "$defs": definitions}
+
+
+def _describe_secret(kind: type) -> dict[str, Any]:
+    if kind is Secret:
+        return {"type": "string", "writeOnly": True, "description": "A secret; ${env:NAME} takes a variable."}
+    raise NotImplementedError
