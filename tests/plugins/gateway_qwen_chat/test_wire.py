@@ -94,6 +94,7 @@ def test_reasoning_is_a_switch_and_a_budget(thinking: Thinking | None, expected:
 def test_a_picture_is_streamed_with_its_ratio() -> None:
     sent = body(ask("t2i", size="4:3", thinking=Thinking(enabled=True)))
     assert (sent["stream"], sent["size"]) == (True, "4:3")
+    assert sent["messages"][0]["extra"] == {"meta": {"subChatType": "t2i"}}
     assert sent["messages"][0]["feature_config"]["thinking_enabled"] is False
     assert "size" not in body(ask("t2i"))
 
