@@ -41,5 +41,5 @@ def describe_settings() -> dict[str, Any]:
 
 def _describe_secret(kind: type) -> dict[str, Any]:
     if kind is Secret:
-        return {"type": "string", "writeOnly": True, "description": "A secret; ${env:NAME} takes a variable."}
+        return {"type": "string", "writeOnly": True}
     raise NotImplementedError

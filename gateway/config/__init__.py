@@ -1,0 +1,44 @@
+"""The configuration: frozen values decoded from TOML, the environment and secret files."""
+
+from gateway.config.errors import ConfigError, explain
+from gateway.config.loading import Configuration, load_configuration, load_settings
+from gateway.config.settings import (
+    AccountSettings,
+    AuthSettings,
+    DeadlineSettings,
+    FileSettings,
+    KeySettings,
+    LogSettings,
+    MediaSettings,
+    MetricsSettings,
+    ModelSettings,
+    PluginSettings,
+    ServerSettings,
+    Settings,
+    StateSettings,
+    TaskSettings,
+    UpstreamSettings,
+)
+
+__all__ = [
+    "AccountSettings",
+    "AuthSettings",
+    "ConfigError",
+    "Configuration",
+    "DeadlineSettings",
+    "FileSettings",
+    "KeySettings",
+    "LogSettings",
+    "MediaSettings",
+    "MetricsSettings",
+    "ModelSettings",
+    "PluginSettings",
+    "ServerSettings",
+    "Settings",
+    "StateSettings",
+    "TaskSettings",
+    "UpstreamSettings",
+    "explain",
+    "load_configuration",
+    "load_settings",
+]
