@@ -4,6 +4,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 PACKAGES := gateway $(notdir $(wildcard plugins/gateway_*))
 TESTS ?= tests
+PIP := $(BIN)/python -m pip install -q --disable-pip-version-check --no-deps
+INSTALL := $(PIP) --require-hashes --only-binary :all:
+INSTALL_SELF := $(PIP) --no-build-isolation -e .
+COMPILE := uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
 .PHONY: help serve test lint fmt generate crash bench bench-rivals profile e2e lock clean
@@ -48,24 +52,22 @@ profile: $(VENV)/.dev  ## Show where the microseconds of a request go
 e2e: $(VENV)/.dev  ## Run the guide's snippets and both OpenAI SDKs against a real gateway
 	$(BIN)/pytest -m slow tests/clients
 
-lock: $(VENV)/.dev  ## Pin all requirements anew; needs uv
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-		--extra valkey pyproject.toml -o requirements.lock
-	uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 \
-		--extra valkey --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+lock:  ## Pin all requirements anew; needs uv
+	$(COMPILE) --extra valkey pyproject.toml -o requirements.lock
+	$(COMPILE) --group build -o requirements-build.lock
+	$(COMPILE) --extra valkey --group dev -c requirements.lock -c requirements-build.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## Remove what the targets made
 	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
-# The editable install needs its build tools, which are pinned in the development lock.
-$(VENV)/.runtime: requirements.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps -e .
+$(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
+	$(INSTALL) -r requirements.lock -r requirements-build.lock
+	$(INSTALL_SELF)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.lock pyproject.toml | $(VENV)/bin/python
-	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps --only-binary :all: -r requirements-dev.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(INSTALL) -r requirements-dev.lock
+	$(INSTALL_SELF)
 	@touch $@ $(VENV)/.runtime
 
 $(VENV)/bin/python:
