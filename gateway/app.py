@@ -34,6 +34,7 @@ from gateway.tasks.engine import TaskEngine
 from gateway.tasks.poller import Poller
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.redaction import Secret
+from gateway.telemetry.request_log import RequestLog
 from gateway.transport import Deadlines, Transport
 from gateway.web.access_log import AccessLog
 from gateway.web.auth import KeyRing
@@ -168,7 +169,9 @@ async def _furnish(
         sandbox=sandbox,
     )
     app = _web(settings, registry.dialects(), handlers, keys, operations, archive)
-    return Gateway(AccessLog(app, metrics), readiness, streams, sandbox)
+    log = RequestLog()
+    stack.callback(log.flush)
+    return Gateway(AccessLog(app, metrics, log), readiness, streams, sandbox)
 
 
 async def _open_state(stack: AsyncExitStack, settings: Settings) -> Any:

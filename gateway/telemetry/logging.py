@@ -2,16 +2,15 @@
 
 import logging
 import sys
-from collections.abc import MutableMapping
+from collections.abc import Callable, MutableMapping
 from typing import Any, Literal
 
 import msgspec
 import structlog
 
-from gateway.telemetry.observation import Observation
 from gateway.telemetry.redaction import redact
 
-__all__ = ["configure_logging", "get_logger", "log_request"]
+__all__ = ["configure_logging", "get_logger", "json_lines"]
 
 _encode = msgspec.json.Encoder(enc_hook=repr).encode
 _Event = MutableMapping[str, Any]
@@ -24,8 +23,12 @@ def get_logger() -> Any:
 
 def configure_logging(level: str = "info", form: Literal["auto", "json", "console"] = "auto") -> None:
     """Set structlog and the standard library's loggers up; may be called again."""
+    global _json_lines
     threshold = logging.getLevelNamesMapping()[level.upper()]
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    _json_lines = (
+        None if console or threshold > logging.INFO else structlog.BytesLogger(sys.stderr.buffer).msg
+    )
     structlog.configure(
         processors=[*_PROCESSORS, *(_console() if console else [_render_json])],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
@@ -37,50 +40,12 @@ def configure_logging(level: str = "info", form: Literal["auto", "json", "consol
     _route_standard_loggers(threshold)
 
 
-def log_request(observed: Observation, duration: float) -> None:
-    """Write the one canonical line of a finished request."""
-    first = observed.time_to_first_event
-    fields = {name: getattr(observed, name) for name in _LINE}
-    line = {name: value for name, value in fields.items() if value or name in _ALWAYS}
-    get_logger().info(
-        "request",
-        **line,
-        duration_s=round(duration, 6),
-        **({} if first is None else {"ttft_s": round(first, 6)}),
-        **(_upstream_times(observed, duration) if observed.upstream_seconds else {}),
-    )
+def json_lines() -> Callable[[bytes], None] | None:
+    """Return what writes finished JSON lines; None where lines are for people, or not wanted at all."""
+    return _json_lines
 
 
-def _upstream_times(observed: Observation, duration: float) -> dict[str, float]:
-    return {
-        "upstream_s": round(observed.upstream_seconds, 6),
-        "overhead_s": round(max(0.0, duration - observed.upstream_seconds), 6),
-    }
-
-
-_ALWAYS = frozenset({"method", "request_id", "route", "status"})
-_LINE = (
-    "request_id",
-    "client_request_id",
-    "method",
-    "route",
-    "status",
-    "chat_type",
-    "dialect",
-    "owner",
-    "model",
-    "upstream",
-    "account",
-    "attempts",
-    "finish_reason",
-    "tokens_in",
-    "tokens_out",
-    "task_id",
-    "stream",
-    "bytes_out",
-    "error_code",
-    "client_gone",
-)
+_json_lines: Callable[[bytes], None] | None = None
 
 
 def _redact(logger: Any, method: str, event: _Event) -> _Event:

@@ -4,10 +4,11 @@ The GenAI families carry the names of OpenTelemetry's conventions, so that exist
 ours begin with `gateway_`. A label value never comes from a client unless it is in a closed set.
 """
 
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from gateway.telemetry.instruments import Counter, Histogram
 from gateway.telemetry.observation import Observation
 
 __all__ = ["Metrics"]
@@ -53,14 +54,8 @@ _FIRST: Final = (
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 
 
-_M = TypeVar("_M", Counter, Histogram)
-
-
 class Metrics:
-    """The gateway's metrics over a registry of their own.
-
-    Children are kept in a dict by label values: looking a child up by name costs more than counting.
-    """
+    """The gateway's metrics over a registry of their own."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
@@ -80,7 +75,7 @@ class Metrics:
             **made,
         )
         self.unmatched = Counter(
-            "gateway_http_unmatched_requests", "HTTP requests for unknown paths.", **made
+            "gateway_http_unmatched_requests", "HTTP requests for unknown paths.", (), **made
         )
         self.generation_seconds = Histogram(
             "gen_ai_server_request_duration_seconds",
@@ -172,7 +167,6 @@ class Metrics:
         self.draining = Gauge("gateway_draining", "1 while this process shuts down.", **made)
         self.sandbox = Gauge("gateway_sandbox_enabled", "1 while the embedded sandbox serves.", **made)
         self.build = Gauge("gateway_build_info", "Always 1; the version is the label.", ["version"], **made)
-        self._children: dict[tuple[object, ...], Any] = {}
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
@@ -180,16 +174,16 @@ class Metrics:
 
     def count(self, metric: Counter, *labels: str, by: float = 1.0) -> None:
         """Add to a counter with labels."""
-        self._child(metric, labels).inc(by)
+        metric.child(labels).add(by)
 
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
         """Put a value into a histogram with labels."""
-        self._child(metric, labels).observe(value)
+        metric.child(labels).observe(value)
 
     def record_request(self, observed: Observation, duration: float) -> None:
         """Count a finished request."""
         if observed.route == "unmatched":
-            self.unmatched.inc()
+            self.count(self.unmatched)
         else:
             self.count(self.http_requests, observed.method, observed.route, str(observed.status))
             self.observe(self.http_seconds, duration, observed.method, observed.route)
@@ -219,10 +213,3 @@ class Metrics:
             self.count(self.video_seconds, observed.model or "_other", by=observed.video_seconds)
         else:
             self.count(self.images, observed.model or "_other", by=observed.media)
-
-    def _child(self, metric: _M, labels: tuple[str, ...]) -> _M:
-        key = (metric, labels)
-        child: _M | None = self._children.get(key)
-        if child is None:
-            child = self._children[key] = metric.labels(*labels)
-        return child

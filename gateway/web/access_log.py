@@ -7,9 +7,9 @@ from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.telemetry.logging import log_request
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
+from gateway.telemetry.request_log import RequestLog
 
 __all__ = ["AccessLog"]
 
@@ -21,9 +21,10 @@ _CLIENT_GONE_STATUS = 499
 class AccessLog:
     """Wraps the application; `scope["gateway.observed"]` is the request's `Observation`."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog) -> None:
         self._app = app
         self._metrics = metrics
+        self._log = log
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -46,7 +47,7 @@ class AccessLog:
             observed.status = _CLIENT_GONE_STATUS
         self._metrics.record_request(observed, duration)
         if observed.route not in _QUIET:
-            log_request(observed, duration)
+            self._log.write(observed, duration)
 
 
 def _observe(scope: Any) -> Observation:
