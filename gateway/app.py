@@ -155,7 +155,7 @@ async def _furnish(
         **TaskObjects(tasks, archive).handlers(),
         **ModelObjects(catalogue).handlers(),
         **FileObjects(shelf, settings.files.max_mb * _MB).handlers(),
-        **ChatObjects(conversations).handlers(),
+        **ChatObjects(dispatcher).handlers(),
     }
     readiness = Readiness(store)
     operations = Operations(

@@ -1,7 +1,7 @@
 """Who serves a request: the pool lends accounts, lets callers wait in turn, and learns from each call."""
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Sequence, Set
 from contextlib import asynccontextmanager
 from typing import Final
 
@@ -156,6 +156,12 @@ class AccountPool:
         shelf = self._roster.shelf(upstream, chat_type, "")
         shelf.wake(self._ledger.clock())
         return shelf.available
+
+    def offers(self, upstream: str, chat_type: str, model: str, exclude: Set[Name]) -> bool:
+        """Say whether an account outside `exclude` could serve now or when it has finished what it does."""
+        shelf = self._roster.shelf(upstream, chat_type, model)
+        shelf.wake(self._ledger.clock())
+        return shelf.offers(exclude)
 
     def teach(self, lease: AccountLease, error: GatewayError | None) -> None:
         """Let the ledger learn how a lease's call ended."""

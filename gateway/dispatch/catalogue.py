@@ -82,6 +82,10 @@ class Catalogue:
     def _made_for(self, chat_type: str) -> bool:
         return any(chat_type in model.chat_types for model in self.models())
 
+    def has(self, model: str) -> bool:
+        """Say whether some upstream is known to have the model: such names are a closed set."""
+        return any(model in models for models in self._models.values())
+
     def models(self) -> tuple[Model, ...]:
         """Return every model once, the first upstream's word winning, then the aliases."""
         found: dict[str, Model] = {}

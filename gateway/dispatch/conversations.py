@@ -3,15 +3,16 @@
 import re
 import secrets
 import time
+from collections.abc import Sequence
 
 import msgspec
 
 from gateway.generation.errors import InvalidRequest, NotFound
 from gateway.generation.events import Thread
-from gateway.generation.requests import Continuation, Message
+from gateway.generation.requests import Message
 from gateway.state.store import Conflict, Record, StateStore
 
-__all__ = ["Conversation", "Conversations"]
+__all__ = ["Conversation", "Conversations", "Turn", "go_on"]
 
 _TABLE = "conversations"
 _ID = re.compile(r"[0-9a-f]{32}")
@@ -19,60 +20,76 @@ _TURNS_KEPT = 200
 _LIFETIME_SECONDS = 90 * 86_400.0
 
 
-class Conversation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a chat id stands for.
+class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Where one answer left its conversation.
 
-    With a provider that keeps chats: its upstream and account, and `thread` with the last turn; otherwise
-    `transcript` is the history. `turns` maps the ids that clients know to where they are: the provider's
-    own id of the turn, or the length of the transcript after it.
+    Where the provider keeps the chat: its upstream, account and thread. Where it does not: what was said,
+    behind all that was said up to the turn `before`. Turns form a tree, so a client may go on from any.
     """
 
-    id: str
-    owner: str
+    before: str = ""
     upstream: str = ""
     account: str = ""
     thread: Thread | None = None
-    turns: dict[str, str] = {}
-    transcript: tuple[Message, ...] = ()
+    messages: tuple[Message, ...] = ()
 
     @property
     def bound(self) -> tuple[str, str] | None:
-        """The upstream and account that alone can go on with it."""
+        """The upstream and account that alone can go on from here."""
         return (self.upstream, self.account) if self.thread else None
 
-    def on(self, upstream: str, account: str, thread: Thread) -> "Conversation":
-        """Return the conversation as the provider now keeps it."""
-        return msgspec.structs.replace(self, upstream=upstream, account=account, thread=thread, transcript=())
 
-    def with_messages(self, *messages: Message) -> "Conversation":
-        """Return the conversation with more history; a provider that keeps chats has it already."""
-        if self.thread is not None:
-            return self
-        return msgspec.structs.replace(self, transcript=(*self.transcript, *messages))
+class Conversation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What a chat id stands for: its turns by the ids that clients know, and what was said when it began."""
 
-    def after_turn(self, turn_id: str) -> "Conversation":
-        """Return the conversation with its last turn known under our id."""
-        place = self.thread.parent if self.thread else str(len(self.transcript))
-        turns = {**self.turns, turn_id: place}
-        return msgspec.structs.replace(self, turns=dict(list(turns.items())[-_TURNS_KEPT:]))
+    id: str
+    owner: str
+    name: str = ""
+    model: str = ""
+    chat_type: str = "t2t"
+    turns: dict[str, Turn] = {}
+    last: str = ""
 
-    def at(self, parent_id: str) -> "Conversation":
-        """Return the conversation going on from an earlier turn; "" is the last.
+    def find_turn(self, parent_id: str) -> str:
+        """Return the id of the turn to go on from; "" asks for the last one, and is the beginning.
 
         Raises:
             InvalidRequest: no such turn is known.
         """
-        if not parent_id:
-            return self
-        if parent_id not in self.turns:
+        if parent_id and parent_id not in self.turns:
             raise InvalidRequest("parentId names no answer of this chat", param="parentId")
-        place = self.turns[parent_id]
-        if self.thread is not None:
-            return msgspec.structs.replace(self, thread=Thread(self.thread.chat, place))
-        return msgspec.structs.replace(self, transcript=self.transcript[: int(place)])
+        return parent_id or self.last
+
+    def history(self, turn_id: str) -> tuple[Message, ...]:
+        """Return what was said up to a turn, as far as the gateway itself must remember it."""
+        path: list[Turn] = []
+        while turn_id in self.turns:
+            path.append(self.turns[turn_id])
+            turn_id = path[-1].before
+        said: tuple[Message, ...] = ()
+        for turn in reversed(path):
+            said = go_on(said, turn.messages)
+        return said
+
+    def after(self, turn: Turn, *turn_ids: str) -> "Conversation":
+        """Return the conversation with one more turn, known under each of its ids; the oldest go."""
+        turns = {**self.turns, **dict.fromkeys(turn_ids, turn)}
+        return msgspec.structs.replace(self, turns=dict(list(turns.items())[-_TURNS_KEPT:]), last=turn_ids[0])
 
 
 _decode = msgspec.json.Decoder(Conversation).decode
+
+
+def go_on(history: Sequence[Message], said: Sequence[Message]) -> tuple[Message, ...]:
+    """Return a history with more said; a new system text replaces the old one instead of repeating it."""
+    system = tuple(message for message in said if message.role == "system")
+    if not history or not system:
+        return (*history, *said)
+    return (
+        *system,
+        *(message for message in history if message.role != "system"),
+        *(message for message in said if message.role != "system"),
+    )
 
 
 class Conversations:
@@ -81,33 +98,37 @@ class Conversations:
     def __init__(self, store: StateStore) -> None:
         self._store = store
 
-    def begin(self, owner: str) -> Conversation:
+    def begin(self, owner: str, *, name: str = "", model: str = "", chat_type: str = "t2t") -> Conversation:
         """Return a new conversation, not stored yet."""
-        return Conversation(id=secrets.token_hex(16), owner=owner)
+        return Conversation(
+            id=secrets.token_hex(16), owner=owner, name=name, model=model, chat_type=chat_type
+        )
 
-    async def resume(self, owner: str, continuation: Continuation) -> Conversation:
-        """Return the conversation to go on with, a new one where no chat is named.
+    async def get(self, owner: str, chat_id: str) -> Conversation:
+        """Return the owner's conversation.
 
         Raises:
             NotFound: no such chat, or another owner's.
         """
-        if not continuation.chat_id:
-            return self.begin(owner)
-        record = (
-            await self._store.get(_TABLE, continuation.chat_id)
-            if _ID.fullmatch(continuation.chat_id)
-            else None
-        )
+        record = await self._store.get(_TABLE, chat_id) if _ID.fullmatch(chat_id) else None
         if record is None or record.owner != owner:
             raise NotFound("Chat not found", param="chatId")
-        return _decode(record.value).at(continuation.parent_id)
+        return _decode(record.value)
 
-    async def save(self, conversation: Conversation) -> None:
-        """Store a conversation; of two turns at once the later one to end wins."""
+    async def keep(self, conversation: Conversation) -> None:
+        """Store a conversation unless it is stored already."""
+        try:
+            await self._store.put(_TABLE, _record(conversation, 0))
+        except Conflict:
+            return
+
+    async def add_turn(self, conversation: Conversation, turn: Turn, *turn_ids: str) -> None:
+        """Store one more turn; turns that others have added meanwhile stay."""
         while True:
             stored = await self._store.get(_TABLE, conversation.id)
+            known, version = (_decode(stored.value), stored.version) if stored else (conversation, 0)
             try:
-                await self._store.put(_TABLE, _record(conversation, stored.version if stored else 0))
+                await self._store.put(_TABLE, _record(known.after(turn, *turn_ids), version))
             except Conflict:
                 continue
             return

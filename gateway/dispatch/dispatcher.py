@@ -8,7 +8,8 @@ from contextlib import aclosing
 import msgspec
 
 from gateway.dispatch.catalogue import Catalogue
-from gateway.dispatch.conversations import Conversation, Conversations
+from gateway.dispatch.conversations import Conversation, Conversations, Turn
+from gateway.dispatch.dialogue import Dialogue
 from gateway.dispatch.retries import RetryBudget
 from gateway.dispatch.run import DispatchRun, Lending
 from gateway.generation.errors import (
@@ -20,8 +21,17 @@ from gateway.generation.errors import (
     InvalidRequest,
     RateLimited,
 )
-from gateway.generation.events import AnyEvent, Finish, Media, TaskAccepted, TextDelta, Thread, Usage
-from gateway.generation.requests import Caller, GenerationRequest, Message, TextPart
+from gateway.generation.events import (
+    AnyEvent,
+    Finish,
+    Media,
+    TaskAccepted,
+    TextDelta,
+    Thread,
+    ToolCallDelta,
+    Usage,
+)
+from gateway.generation.requests import Caller, GenerationRequest
 from gateway.generation.results import Reply
 from gateway.media.archive import Archive
 from gateway.plugin_api.protocols import Generator
@@ -57,33 +67,44 @@ class Dispatcher:
         Raises:
             RequestError: an unknown chat type or model, a chat that is not the caller's.
         """
+        dialogue = await self._go_on(request, caller.owner)
+        request = request if dialogue is None else _completed(request, dialogue.conversation)
         generator = self._generator(request.chat_type)
         model = self._catalogue.resolve(request.model)
-        observed.chat_type, observed.model = request.chat_type, ""
+        observed.chat_type = request.chat_type
         serving = await self._catalogue.serving(model, request.chat_type)
-        observed.model = model
-        conversation = None
-        if request.continuation is not None:
-            conversation = await self._conversations.resume(caller.owner, request.continuation)
+        observed.model = model if self._catalogue.has(model) else ""
+        since = dialogue.since if dialogue else Turn()
         run = DispatchRun(
             self._lending,
             caller,
             observed,
-            conversation=conversation,
-            serving=serving,
+            chat_id=dialogue.chat_id if dialogue else "",
+            since=since,
+            serving=serving & {since.upstream} if since.bound else serving,
             deadline=time.monotonic() + self._total_seconds,
         )
-        reply = _reply(request, model, caller, conversation)
         self._budget.earn()
-        return Generation(self, generator, _continued(request, model, conversation), reply, run, observed)
+        reply = _reply(request, model, caller, dialogue)
+        return Generation(self, generator, _resolved(request, model), reply, run, observed, dialogue)
+
+    async def begin_chat(self, request: GenerationRequest, owner: str) -> Conversation:
+        """Store a conversation before its first turn; the request names its chat type and model.
+
+        Raises:
+            RequestError: an unknown chat type or model.
+        """
+        self._generator(request.chat_type)
+        await self._catalogue.serving(self._catalogue.resolve(request.model), request.chat_type)
+        conversation = self._conversations.begin(
+            owner, name=request.extra.get("name", ""), model=request.model, chat_type=request.chat_type
+        )
+        await self._conversations.keep(conversation)
+        return conversation
 
     async def keep_media(self, media: Media) -> Media:
         """Archive a medium that clients could not fetch themselves."""
         return await self._archive.keep(media)
-
-    async def keep_conversation(self, conversation: Conversation) -> None:
-        """Store a conversation."""
-        await self._conversations.save(conversation)
 
     def may_try_again(self, error: GatewayError) -> bool:
         """Say whether an error before the first event allows another attempt."""
@@ -95,6 +116,20 @@ class Dispatcher:
         """Count a move to another account."""
         metrics = self._lending.metrics
         metrics.count(metrics.failovers, chat_type, error.outcome)
+
+    async def _go_on(self, request: GenerationRequest, owner: str) -> Dialogue | None:
+        """Return the conversation that the request belongs to, None for a one-off."""
+        wanted = request.continuation
+        if wanted is None:
+            return None
+        chat_id = wanted.chat_id
+        if wanted.parent_id and not chat_id:
+            # A task's id alone names its chat as well.
+            chat_id = (await self._lending.tasks.get(owner, wanted.parent_id)).chat_id
+        if not chat_id:
+            return Dialogue(self._conversations, self._conversations.begin(owner), "")
+        conversation = await self._conversations.get(owner, chat_id)
+        return Dialogue(self._conversations, conversation, conversation.find_turn(wanted.parent_id))
 
     def _generator(self, chat_type: str) -> Generator:
         found = self._generators.get(chat_type)
@@ -115,6 +150,7 @@ class Generation:
         reply: Reply,
         run: DispatchRun,
         observed: Observation,
+        dialogue: Dialogue | None,
     ) -> None:
         self.request = request
         self.reply = reply
@@ -122,12 +158,10 @@ class Generation:
         self._generator = generator
         self._run = run
         self._observed = observed
-        self._turn_id = reply.id
-        self._text: list[str] = []
-        self._notes: dict[type, Callable[[AnyEvent], None]] = {
-            Usage: self._note_usage,
-            TextDelta: self._text_noter(),
-        }
+        self._dialogue = dialogue
+        self._notes: dict[type, Callable[[AnyEvent], None]] = {Usage: self._note_usage}
+        if dialogue is not None and dialogue.since.thread is None:
+            self._notes |= {TextDelta: dialogue.hear, ToolCallDelta: dialogue.hear}
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -136,16 +170,26 @@ class Generation:
 
     async def events(self) -> AsyncGenerator[AnyEvent, None]:
         """Yield the generation's events; the next account is tried while none has been passed on."""
+        request = self._with_history()
         refused: GatewayError | None = None
         while True:
             passed = False
+            usage: Usage | None = None
             try:
-                async with aclosing(self._generator.generate(self.request, self._run)) as events:
+                async with aclosing(self._generator.generate(request, self._run)) as events:
                     async for event in events:
                         if type(event) is Thread:
-                            await self._keep_thread(event)
+                            self._run.thread = event
                             continue
-                        passed = True
+                        if not passed:
+                            if type(event) is Usage:
+                                # Held back: what an account counted before it refused is nobody's usage.
+                                usage = event
+                                continue
+                            passed = True
+                            await self._begin_turn()
+                            if usage is not None:
+                                yield self._seen(usage)
                         yield await self._passing(event) if type(event) in _KEPT else self._seen(event)
                 return
             except GatewayError as error:
@@ -173,76 +217,69 @@ class Generation:
             self._observed.media += 1
             return event if self.request.delivery.inline_media else await self._dispatcher.keep_media(event)
         if isinstance(event, TaskAccepted):
-            self._turn_id = self._observed.task_id = event.task_id
-            await self._end_turn()
+            self._observed.task_id = event.task_id
+            await self._end_turn(event.task_id, self.reply.id)
         if isinstance(event, Finish):
             self._observed.finish_reason = event.reason
             if not self._observed.task_id:
-                await self._end_turn()
+                await self._end_turn(self.reply.id)
         return event
 
-    async def _keep_thread(self, thread: Thread) -> None:
-        """Bind a kept conversation to its account as soon as the provider's chat exists."""
-        known = self._run.conversation
-        self._run.keep_thread(thread)
-        kept = self._run.conversation
-        if kept is not None and (known is None or known.bound != kept.bound):
-            await self._dispatcher.keep_conversation(kept)
+    def _with_history(self) -> GenerationRequest:
+        if self._dialogue is None:
+            return self.request
+        return msgspec.structs.replace(self.request, messages=self._dialogue.with_history(self.request))
 
-    async def _end_turn(self) -> None:
-        conversation = self._run.conversation
-        if conversation is None:
+    async def _begin_turn(self) -> None:
+        """Keep a new conversation before a stream shows its id: the caller may leave and come back."""
+        dialogue = self._dialogue
+        if dialogue is None or dialogue.conversation.turns or not self.request.delivery.stream:
             return
-        answer = Message("assistant", (TextPart("".join(self._text)),))
-        said = self.request.messages[len(conversation.transcript) :]
-        ended = conversation.with_messages(*said, answer).after_turn(self._turn_id)
-        await self._dispatcher.keep_conversation(ended)
+        if self._run.thread is None:
+            await dialogue.keep()
+        else:
+            await dialogue.keep_turn(self._run.turn("", ()), self.reply.id)
+
+    async def _end_turn(self, *turn_ids: str) -> None:
+        dialogue = self._dialogue
+        if dialogue is not None:
+            turn = self._run.turn(dialogue.before, dialogue.said(self.request))
+            await dialogue.keep_turn(turn, *turn_ids)
 
     def _note_usage(self, event: AnyEvent) -> None:
         assert isinstance(event, Usage)
         self._observed.tokens_in, self._observed.tokens_out = event.input_tokens, event.output_tokens
         self._observed.video_seconds = event.seconds
 
-    def _text_noter(self) -> Callable[[AnyEvent], None]:
-        """Gather the text only where the gateway itself must remember it."""
-        conversation = self._run.conversation
-        if conversation is None or conversation.thread is not None:
-            return _pass_over
-        return self._note_text
-
-    def _note_text(self, event: AnyEvent) -> None:
-        assert isinstance(event, TextDelta)
-        self._text.append(event.text)
-
 
 _KEPT = frozenset({Media, TaskAccepted, Finish})
 
 
-def _pass_over(event: AnyEvent) -> None:
-    """Take no note."""
+def _completed(request: GenerationRequest, conversation: Conversation) -> GenerationRequest:
+    """Return the request with what its chat was begun with where it says nothing itself."""
+    return msgspec.structs.replace(
+        request,
+        chat_type=request.chat_type or conversation.chat_type,
+        model=request.model or conversation.model,
+    )
 
 
-def _reply(
-    request: GenerationRequest, model: str, caller: Caller, conversation: Conversation | None
-) -> Reply:
+def _resolved(request: GenerationRequest, model: str) -> GenerationRequest:
+    """Return the request with its model's real name."""
+    return msgspec.structs.replace(request, model=model)
+
+
+def _reply(request: GenerationRequest, model: str, caller: Caller, dialogue: Dialogue | None) -> Reply:
     reply_id = secrets.token_hex(16)
     return Reply(
         id=reply_id,
         created=int(time.time()),
         model=request.model or model,
-        chat_id=conversation.id if conversation else "",
-        parent_id=reply_id if conversation else "",
+        chat_id=dialogue.chat_id if dialogue else "",
+        parent_id=reply_id if dialogue else "",
         base_url=caller.base_url,
         request_id=caller.request_id,
     )
-
-
-def _continued(
-    request: GenerationRequest, model: str, conversation: Conversation | None
-) -> GenerationRequest:
-    """Return the request with its model's real name and, where we keep it, the history in front."""
-    history = conversation.transcript if conversation else ()
-    return msgspec.structs.replace(request, model=model, messages=(*history, *request.messages))
 
 
 def _more_telling(refused: GatewayError, exhausted: GatewayUnavailable) -> GatewayError:

@@ -11,11 +11,11 @@ import msgspec
 from gateway.accounts.account import Account
 from gateway.accounts.pool import AccountLease, AccountPool, Wants
 from gateway.dispatch.attachments import Attachments, has_attachments
-from gateway.dispatch.conversations import Conversation
+from gateway.dispatch.conversations import Turn
 from gateway.dispatch.routing import Routing
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, TaskAccepted, Thread
-from gateway.generation.requests import Caller, GenerationRequest
+from gateway.generation.requests import Caller, GenerationRequest, Message
 from gateway.plugin_api.protocols import Mode, TaskUpstream, Upstream
 from gateway.tasks.engine import TaskEngine
 from gateway.telemetry.metrics import Metrics
@@ -36,7 +36,11 @@ class Lending(msgspec.Struct, frozen=True):
 
 
 class DispatchRun:
-    """The gateway's side of `Run`: one per request, over all its attempts."""
+    """The gateway's side of `Run`: one per request, over all its attempts.
+
+    `since` is the turn that the request goes on from, `chat_id` the conversation that it belongs to, "" for
+    none. `thread` is the provider's conversation in the present attempt: it never outlives its account.
+    """
 
     def __init__(
         self,
@@ -44,17 +48,20 @@ class DispatchRun:
         caller: Caller,
         observed: Observation,
         *,
-        conversation: Conversation | None,
+        chat_id: str,
+        since: Turn,
         serving: frozenset[str],
         deadline: float,
     ) -> None:
         self.request_id = caller.request_id
         self.deadline = deadline
-        self.conversation = conversation
         self.caller = caller
+        self.thread = since.thread
         self.ignored: tuple[str, ...] = ()
         self.lending = lending
         self._observed = observed
+        self._chat_id = chat_id
+        self._since = since
         self._serving = serving
         self._tried: set[tuple[str, str]] = set()
         self._lease: AccountLease | None = None
@@ -63,7 +70,7 @@ class DispatchRun:
         """Return how the preferred upstream with an untried usable account serves the request."""
         upstreams = self.lending.routing.upstreams
         names = [name for tier in self.lending.routing.tiers(request, self._serving) for name in tier]
-        usable = (name for name in names if self._usable(name, request.chat_type))
+        usable = (name for name in names if self._usable(name, request))
         return upstreams[next(usable, names[0])].mode(request) or Mode.STREAM
 
     def lease(self, request: GenerationRequest) -> "Borrowed":
@@ -76,9 +83,13 @@ class DispatchRun:
         async with Borrowed(self, request, Mode.TASK) as lease:
             assert isinstance(lease.upstream, TaskUpstream)
             attached = await lease.attached(request)
-            chat_id = self.conversation.id if self.conversation else ""
             task = await tasks.submit(
-                attached, self.caller, lease.upstream, lease.account, thread=lease.thread, chat_id=chat_id
+                attached,
+                self.caller,
+                lease.upstream,
+                lease.account,
+                thread=lease.thread,
+                chat_id=self._chat_id,
             )
         if task.thread is not None:
             yield task.thread
@@ -89,15 +100,14 @@ class DispatchRun:
 
     def wants(self, request: GenerationRequest, mode: Mode) -> Wants:
         """Say which accounts will do for the next attempt."""
-        conversation = self.conversation
-        thread = conversation.thread if conversation else None
+        since = self._since
         return Wants(
             chat_type=request.chat_type,
             model=request.model,
             tiers=self.lending.routing.tiers(request, self._serving, mode),
-            bound=conversation.bound if conversation else None,
+            bound=since.bound,
             exclude=frozenset(self._tried),
-            chat=thread.chat if thread else "",
+            chat=since.thread.chat if since.thread else "",
         )
 
     def note_first_event(self) -> None:
@@ -110,6 +120,7 @@ class DispatchRun:
         """Remember who was asked."""
         account = lease.account
         self._lease = lease
+        self.thread = self._since.thread
         self._tried.add((account.upstream, account.id))
         self.ignored = tuple(upstream.ignored(request))
         self._observed.upstream = account.upstream
@@ -124,14 +135,15 @@ class DispatchRun:
         metrics.count(metrics.attempts, f"{account.upstream}/{account.id}", chat_type, outcome)
         metrics.observe(metrics.attempt_seconds, seconds, account.upstream, chat_type, outcome)
 
-    def keep_thread(self, thread: Thread) -> None:
-        """Bind the conversation to the account that was asked last."""
-        if self.conversation is not None:
-            observed = self._observed
-            self.conversation = self.conversation.on(observed.upstream, observed.account, thread)
+    def turn(self, before: str, said: tuple[Message, ...]) -> Turn:
+        """Return where the present attempt leaves the conversation: at its provider, or in words."""
+        if self.thread is None:
+            return Turn(before=before, messages=said)
+        observed = self._observed
+        return Turn(before=before, upstream=observed.upstream, account=observed.account, thread=self.thread)
 
-    def _usable(self, name: str, chat_type: str) -> bool:
-        return self.lending.pool.available(name, chat_type) > 0
+    def _usable(self, name: str, request: GenerationRequest) -> bool:
+        return self.lending.pool.offers(name, request.chat_type, request.model, self._tried)
 
 
 class Borrowed:
@@ -158,8 +170,8 @@ class Borrowed:
         self._started = time.monotonic()
         self.account = self._lease.account
         self.upstream = lending.routing.upstreams[self.account.upstream]
-        self.thread = run.conversation.thread if run.conversation else None
         run.note_borrowed(self._lease, self.upstream, self._request)
+        self.thread = run.thread
         return self
 
     async def __aexit__(

@@ -167,9 +167,10 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
 class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One request for text, pictures, a film or whatever a generator plugin makes.
 
-    `size` is a ratio ("16:9") or "" for the generator's default. `model` is "" for the configured
-    default; dispatch resolves aliases. `continuation` is None for a one-off call whose whole history is
-    in `messages`. `extra` holds fields that the dialect does not know.
+    `chat_type` is "" only where a chat goes on as it began. `size` is a ratio ("16:9") or "" for the
+    generator's default. `model` is "" for the chat's model or the configured default; dispatch resolves
+    aliases. `continuation` is None for a one-off call whose whole history is in `messages`. `extra` holds
+    fields that the dialect does not know.
     """
 
     chat_type: str

@@ -78,7 +78,7 @@ class Generate:
         """Decode, dispatch, and answer the way the caller asked for."""
         request = exchange.dialect.decode(exchange.call)
         generation = await self._dispatcher.open(request, exchange.caller, exchange.observed)
-        exchange.key.check(request.chat_type, generation.request.model)
+        exchange.key.check(generation.request.chat_type, generation.request.model)
         if request.delivery.background:
             await self._hand_over_task(exchange, generation)
         elif request.delivery.stream:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 from gateway.dialects.base import Purpose
 from gateway.dispatch.catalogue import Catalogue
-from gateway.dispatch.conversations import Conversations
+from gateway.dispatch.dispatcher import Dispatcher
 from gateway.generation.errors import InvalidRequest, NotFound, TooLarge
 from gateway.generation.views import Chat, Deleted, Page
 from gateway.media.archive import Archive
@@ -162,8 +162,8 @@ _DOWNLOAD = ((b"content-disposition", b"attachment"), (b"x-content-type-options"
 class ChatObjects:
     """Conversations that are made before their first turn."""
 
-    def __init__(self, conversations: Conversations) -> None:
-        self._conversations = conversations
+    def __init__(self, dispatcher: Dispatcher) -> None:
+        self._dispatcher = dispatcher
 
     def handlers(self) -> Mapping[Purpose, Handler]:
         """Return what this room serves."""
@@ -171,7 +171,6 @@ class ChatObjects:
 
     async def create(self, exchange: Exchange) -> None:
         """Make an empty conversation; its provider's chat is made with the first turn."""
-        exchange.dialect.decode(exchange.call)
-        conversation = self._conversations.begin(exchange.caller.owner)
-        await self._conversations.save(conversation)
+        request = exchange.dialect.decode(exchange.call)
+        conversation = await self._dispatcher.begin_chat(request, exchange.caller.owner)
         await exchange.answer_view(Chat(conversation.id))

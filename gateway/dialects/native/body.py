@@ -84,8 +84,11 @@ T = TypeVar("T", bound=msgspec.Struct)
 def read_generation(body: bytes) -> GenerationRequest:
     """Read a request for something; raises `InvalidRequest`."""
     fields, chat = _read(_generation, body)
+    continuation = _read_continuation(chat)
+    # A chat that goes on has a chat type of its own.
+    default = "" if continuation.chat_id else _DEFAULT_CHAT_TYPE
     return GenerationRequest(
-        chat_type=chat.chat_type or _DEFAULT_CHAT_TYPE,
+        chat_type=chat.chat_type or default,
         messages=_read_history(chat),
         model=chat.model or "",
         size=chat.size or "",
@@ -95,7 +98,7 @@ def read_generation(body: bytes) -> GenerationRequest:
         response_format=read_response_format(chat),
         sampling=read_sampling(chat),
         thinking=read_thinking(chat),
-        continuation=_read_continuation(chat),
+        continuation=continuation,
         delivery=_read_delivery(chat),
         extra=read_extra(fields, _UNDERSTOOD),
     )

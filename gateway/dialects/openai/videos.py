@@ -77,6 +77,7 @@ class OpenAIVideosDialect(OpenAIObjects):
             body,
             _read_pictures(body, call),
             extra,
+            continuation=Continuation(),
             model=body.model or "",
             size=nearest_ratio(body.size),
             seconds=_read_seconds(body.seconds),

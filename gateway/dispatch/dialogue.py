@@ -1,0 +1,60 @@
+"""One turn of a kept conversation, while it is under way."""
+
+from gateway.dispatch.conversations import Conversation, Conversations, Turn, go_on
+from gateway.generation.events import AnyEvent
+from gateway.generation.requests import GenerationRequest, Message, TextPart
+from gateway.generation.results import Sum
+from gateway.state.store import StoreUnavailable
+from gateway.telemetry.logging import get_logger
+
+__all__ = ["Dialogue"]
+
+
+class Dialogue:
+    """Remembers one turn. A store that is away costs the memory, never the answer."""
+
+    def __init__(self, conversations: Conversations, conversation: Conversation, before: str) -> None:
+        self.chat_id = conversation.id
+        self.conversation = conversation
+        self.before = before
+        self.since = conversation.turns.get(before, Turn())
+        self._conversations = conversations
+        self._answer = Sum()
+
+    def history(self) -> tuple[Message, ...]:
+        """Return what was said before, unless the provider itself remembers it."""
+        return () if self.since.thread else self.conversation.history(self.before)
+
+    def with_history(self, request: GenerationRequest) -> tuple[Message, ...]:
+        """Return the request's messages behind what was said before."""
+        return go_on(self.history(), request.messages)
+
+    def hear(self, event: AnyEvent) -> None:
+        """Take in a piece of the answer."""
+        self._answer.add(event)
+
+    def said(self, request: GenerationRequest) -> tuple[Message, ...]:
+        """Return what this turn adds to the history."""
+        choice = self._answer.result().choices[0]
+        if not choice.text and not choice.tool_calls:
+            return request.messages
+        content = (TextPart(choice.text),) if choice.text else ()
+        return (*request.messages, Message("assistant", content, tool_calls=choice.tool_calls))
+
+    async def keep(self) -> None:
+        """Store a conversation whose id the caller is about to see."""
+        try:
+            await self._conversations.keep(self.conversation)
+        except StoreUnavailable as error:
+            _forgotten(error)
+
+    async def keep_turn(self, turn: Turn, *turn_ids: str) -> None:
+        """Store where the turn left the conversation, under each of the ids that the caller gets for it."""
+        try:
+            await self._conversations.add_turn(self.conversation, turn, *turn_ids)
+        except StoreUnavailable as error:
+            _forgotten(error)
+
+
+def _forgotten(error: StoreUnavailable) -> None:
+    get_logger().warning("conversation_not_kept", error=error.detail)
