@@ -14,6 +14,7 @@ from litestar.types import ASGIApp
 from gateway import __version__
 from gateway.accounts.account import Account
 from gateway.accounts.ledger import Ledger
+from gateway.accounts.places import Places
 from gateway.accounts.pool import AccountPool
 from gateway.config import AccountSettings, ConfigError, Settings, UpstreamSettings
 from gateway.dialects.base import Dialect, Purpose
@@ -29,7 +30,7 @@ from gateway.media.files import FileShelf
 from gateway.plugin_api.protocols import TaskUpstream, Upstream, UpstreamContext
 from gateway.plugin_api.registry import GENERATORS, Registry
 from gateway.state.open import open_store
-from gateway.state.store import StateStore
+from gateway.state.store import LeaseStore, StateStore
 from gateway.tasks.engine import TaskEngine
 from gateway.tasks.poller import Poller
 from gateway.telemetry.metrics import Metrics
@@ -42,8 +43,10 @@ from gateway.web.errors import ErrorPages
 from gateway.web.exchange import Handler
 from gateway.web.generate import Generate, OpenStreams
 from gateway.web.lean import LeanLimits
+from gateway.web.limits import KeyLimits, Rates
 from gateway.web.objects import ChatObjects, FileObjects, ModelObjects, TaskObjects
 from gateway.web.operations import Operations, Readiness, media_route
+from gateway.web.revocation import Revocations
 from gateway.web.routes import lean_routes
 
 __all__ = ["Gateway", "open_gateway"]
@@ -104,7 +107,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         )
         await stack.enter_async_context(pool.running())
         archive = _open_archive(stack, settings, transport)
-        yield await _furnish(stack, settings, sandbox, metrics, registry, store, providers, pool, archive)
+        yield await _furnish(
+            stack, settings, sandbox, metrics, registry, store, leases, providers, pool, archive
+        )
 
 
 async def _furnish(
@@ -114,6 +119,7 @@ async def _furnish(
     metrics: Metrics,
     registry: Registry,
     store: StateStore,
+    leases: LeaseStore,
     providers: _Providers,
     pool: AccountPool,
     archive: Archive,
@@ -146,7 +152,8 @@ async def _furnish(
     stack.push_async_callback(tasks.drain)
     for work in (catalogue.refresh_forever(), tasks.watch(), poller.run()):
         _run_beside(stack, work)
-    keys = KeyRing(settings.auth)
+    keys = await _open_keys(stack, settings, store)
+    key_limits = await _open_key_limits(stack, settings, leases)
     streams = OpenStreams()
     drain = settings.server.on_disconnect == "drain"
     generate = Generate(dispatcher, tasks, archive, streams, drain=drain)
@@ -168,19 +175,38 @@ async def _furnish(
         chat_types=tuple(generators),
         sandbox=sandbox,
     )
-    app = _web(settings, registry.dialects(), handlers, keys, operations, archive)
+    app = _web(settings, registry.dialects(), handlers, keys, key_limits, operations, archive)
     log = RequestLog()
     stack.callback(log.flush)
     return Gateway(AccessLog(app, metrics, log), readiness, streams, sandbox)
 
 
-async def _open_state(stack: AsyncExitStack, settings: Settings) -> Any:
+async def _open_state(stack: AsyncExitStack, settings: Settings) -> tuple[StateStore, LeaseStore]:
     try:
         store, leases = await open_store(settings.state.url)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     stack.push_async_callback(store.aclose)
     return store, leases
+
+
+async def _open_keys(stack: AsyncExitStack, settings: Settings, store: StateStore) -> KeyRing:
+    keys = KeyRing(settings.auth)
+    revocations = Revocations(store, keys)
+    await revocations.load()
+    _run_beside(stack, revocations.watch())
+    return keys
+
+
+async def _open_key_limits(stack: AsyncExitStack, settings: Settings, leases: LeaseStore) -> KeyLimits:
+    """Count over all replicas where the state is shared, else in this process."""
+    rates = Rates(settings.state.url)
+    stack.push_async_callback(rates.aclose)
+    if not settings.state.url.startswith("valkey"):
+        return KeyLimits(rates)
+    places = Places(leases)
+    await stack.enter_async_context(places.running())
+    return KeyLimits(rates, places)
 
 
 def _deadlines(settings: Settings) -> Deadlines:
@@ -252,6 +278,7 @@ def _web(
     dialects: Sequence[Dialect],
     handlers: Mapping[Purpose, Handler],
     keys: KeyRing,
+    key_limits: KeyLimits,
     operations: Operations,
     archive: Archive,
 ) -> ASGIApp:
@@ -266,7 +293,7 @@ def _web(
     cors = settings.server.cors_origins
     return Litestar(
         route_handlers=[
-            *lean_routes(dialects, handlers, keys, limits),
+            *lean_routes(dialects, handlers, keys, limits, key_limits),
             *operations.routes(),
             media_route(archive, native),
         ],

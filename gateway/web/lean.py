@@ -19,6 +19,7 @@ from gateway.web.auth import KeyRing
 from gateway.web.body import ClientGone, read_body
 from gateway.web.errors import send_error
 from gateway.web.exchange import Exchange, Handler
+from gateway.web.limits import KeyLimits
 from gateway.web.multipart import boundary_of, parse_form
 
 __all__ = ["LeanLimits", "LeanPath"]
@@ -41,6 +42,7 @@ class LeanPath:
         handlers: Mapping[Purpose, Handler],
         keys: KeyRing,
         limits: LeanLimits,
+        key_limits: KeyLimits,
     ) -> None:
         self._routes = dict(routes)
         if "GET" in routes:
@@ -48,6 +50,7 @@ class LeanPath:
         self._handlers = handlers
         self._keys = keys
         self._limits = limits
+        self._key_limits = key_limits
         self._any_dialect = next(iter(routes.values()))[0]
         self.methods = sorted(self._routes)
         self._allowed = ", ".join(self.methods).encode()
@@ -63,7 +66,10 @@ class LeanPath:
             if route is None:
                 raise MethodNotAllowed(f"{scope['method']} is not allowed here")
             exchange = await self._open(scope, receive, send, dialect, route, observed)
-            await self._handlers[route.purpose](exchange)
+            if exchange.key.limited and route.method == "POST":
+                await self._key_limits.serve(self._handlers[route.purpose], exchange)
+            else:
+                await self._handlers[route.purpose](exchange)
         except ClientGone:
             observed.client_gone = True
         except GatewayError as error:

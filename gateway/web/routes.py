@@ -12,6 +12,7 @@ from gateway.dialects.base import Dialect, Purpose, Route
 from gateway.web.auth import KeyRing
 from gateway.web.exchange import Handler
 from gateway.web.lean import LeanLimits, LeanPath
+from gateway.web.limits import KeyLimits
 
 __all__ = ["by_path", "lean_routes"]
 
@@ -32,11 +33,15 @@ def by_path(dialects: Iterable[Dialect]) -> Mapping[str, Mapping[str, tuple[Dial
 
 
 def lean_routes(
-    dialects: Iterable[Dialect], handlers: Mapping[Purpose, Handler], keys: KeyRing, limits: LeanLimits
+    dialects: Iterable[Dialect],
+    handlers: Mapping[Purpose, Handler],
+    keys: KeyRing,
+    limits: LeanLimits,
+    key_limits: KeyLimits,
 ) -> list[BaseRouteHandler]:
     """Return one handler for each path."""
     return [
-        _mounted(path, LeanPath(methods, handlers, keys, limits))
+        _mounted(path, LeanPath(methods, handlers, keys, limits, key_limits))
         for path, methods in by_path(dialects).items()
     ]
 
