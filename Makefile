@@ -49,8 +49,9 @@ bench-rivals: $(VENV)/.dev  ## Measure against LiteLLM and Portkey too
 profile: $(VENV)/.dev  ## Show where the microseconds of a request go
 	$(BIN)/python -m tests.bench.profile
 
-e2e: $(VENV)/.dev  ## Run the guide's snippets and both OpenAI SDKs against a real gateway
-	$(BIN)/pytest -m slow tests/clients
+e2e: $(VENV)/.dev  ## Run the guide's snippets and the clients' SDKs; needs node 20, npm, curl and jq
+	npm ci --prefix tests/clients/node
+	$(BIN)/pytest tests/clients
 
 lock:  ## Pin all requirements anew; needs uv
 	$(COMPILE) --extra valkey pyproject.toml -o requirements.lock
@@ -58,7 +59,7 @@ lock:  ## Pin all requirements anew; needs uv
 	$(COMPILE) --extra valkey --group dev -c requirements.lock -c requirements-build.lock pyproject.toml -o requirements-dev.lock
 
 clean:  ## Remove what the targets made
-	rm -rf $(VENV) .bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) .bench tests/clients/node/node_modules .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(VENV)/.runtime: requirements.lock requirements-build.lock pyproject.toml | $(VENV)/bin/python
 	$(INSTALL) -r requirements.lock -r requirements-build.lock
