@@ -22,6 +22,7 @@ from gateway.dispatch.attachments import Attachments
 from gateway.dispatch.catalogue import Catalogue
 from gateway.dispatch.conversations import Conversations
 from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.idempotency import Idempotency
 from gateway.dispatch.routing import Routing
 from gateway.dispatch.run import Lending
 from gateway.media.archive import Archive, open_objects
@@ -31,8 +32,7 @@ from gateway.plugin_api.protocols import TaskUpstream, Upstream, UpstreamContext
 from gateway.plugin_api.registry import GENERATORS, Registry
 from gateway.state.open import open_store
 from gateway.state.store import LeaseStore, StateStore
-from gateway.tasks.engine import TaskEngine
-from gateway.tasks.poller import Poller
+from gateway.tasks.assembly import open_tasks
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.redaction import Secret
 from gateway.telemetry.request_log import RequestLog
@@ -133,9 +133,9 @@ async def _furnish(
         default=settings.models.default,
         aliases=settings.models.aliases,
     )
-    find = providers.find_task_upstream
-    tasks = TaskEngine(store, settings.tasks, metrics, find)
-    poller = Poller(tasks, store, archive, settings.tasks, metrics, find)
+    tasks = await stack.enter_async_context(
+        open_tasks(store, leases, archive, settings, metrics, providers.find_task_upstream)
+    )
     lending = Lending(
         pool,
         Routing(providers.upstreams, settings.routes),
@@ -148,15 +148,13 @@ async def _furnish(
     dispatcher = Dispatcher(
         generators, lending, catalogue, conversations, archive, total_seconds=settings.deadlines.total
     )
-    stack.push_async_callback(poller.aclose)
-    stack.push_async_callback(tasks.drain)
-    for work in (catalogue.refresh_forever(), tasks.watch(), poller.run()):
-        _run_beside(stack, work)
+    _run_beside(stack, catalogue.refresh_forever())
     keys = await _open_keys(stack, settings, store)
     key_limits = await _open_key_limits(stack, settings, leases)
     streams = OpenStreams()
     drain = settings.server.on_disconnect == "drain"
-    generate = Generate(dispatcher, tasks, archive, streams, drain=drain)
+    once = Idempotency(store, tasks, archive)
+    generate = Generate(dispatcher, once, tasks, archive, streams, drain=drain)
     handlers: dict[Purpose, Handler] = {
         **generate.handlers(),
         **TaskObjects(tasks, archive).handlers(),

@@ -34,7 +34,7 @@ from gateway.generation.events import (
 from gateway.generation.requests import Caller, GenerationRequest
 from gateway.generation.results import Reply
 from gateway.media.archive import Archive
-from gateway.plugin_api.protocols import Generator
+from gateway.plugin_api.protocols import Generator, Mode
 from gateway.telemetry.observation import Observation
 
 __all__ = ["Dispatcher", "Generation"]
@@ -75,17 +75,19 @@ class Dispatcher:
         serving = await self._catalogue.serving(model, request.chat_type)
         observed.model = model if self._catalogue.has(model) else ""
         since = dialogue.since if dialogue else Turn()
+        reply = _reply(request, model, caller, dialogue)
         run = DispatchRun(
             self._lending,
+            generator,
             caller,
             observed,
+            task_id=reply.id,
             chat_id=dialogue.chat_id if dialogue else "",
             since=since,
             serving=serving & {since.upstream} if since.bound else serving,
             deadline=time.monotonic() + self._total_seconds,
         )
         self._budget.earn()
-        reply = _reply(request, model, caller, dialogue)
         return Generation(self, generator, _resolved(request, model), reply, run, observed, dialogue)
 
     async def begin_chat(self, request: GenerationRequest, owner: str) -> Conversation:
@@ -167,6 +169,17 @@ class Generation:
     def ignored(self) -> tuple[str, ...]:
         """The request's fields that the provider in use cannot honour; known after the first event."""
         return self._run.ignored
+
+    @property
+    def durable(self) -> bool:
+        """Whether it becomes a task, under the reply's id."""
+        return self._run.mode(self.request) is Mode.TASK
+
+    def answer_as(self, reply_id: str) -> None:
+        """Answer under the id of an earlier reply, which the task gets too."""
+        parent_id = reply_id if self.reply.parent_id else ""
+        self.reply = msgspec.structs.replace(self.reply, id=reply_id, parent_id=parent_id)
+        self._run.task_id = reply_id
 
     async def events(self) -> AsyncGenerator[AnyEvent, None]:
         """Yield the generation's events; the next account is tried while none has been passed on."""

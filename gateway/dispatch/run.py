@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import AsyncGenerator
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, nullcontext
 from types import TracebackType
 from typing import Self
 
@@ -16,8 +16,9 @@ from gateway.dispatch.routing import Routing
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, TaskAccepted, Thread
 from gateway.generation.requests import Caller, GenerationRequest, Message
-from gateway.plugin_api.protocols import Mode, TaskUpstream, Upstream
+from gateway.plugin_api.protocols import Generator, Mode, TaskUpstream, Upstream
 from gateway.tasks.engine import TaskEngine
+from gateway.tasks.submission import Order
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
 
@@ -45,9 +46,11 @@ class DispatchRun:
     def __init__(
         self,
         lending: Lending,
+        generator: Generator,
         caller: Caller,
         observed: Observation,
         *,
+        task_id: str,
         chat_id: str,
         since: Turn,
         serving: frozenset[str],
@@ -55,10 +58,12 @@ class DispatchRun:
     ) -> None:
         self.request_id = caller.request_id
         self.deadline = deadline
+        self.task_id = task_id
         self.caller = caller
         self.thread = since.thread
         self.ignored: tuple[str, ...] = ()
         self.lending = lending
+        self._generator = generator
         self._observed = observed
         self._chat_id = chat_id
         self._since = since
@@ -67,9 +72,14 @@ class DispatchRun:
         self._lease: AccountLease | None = None
 
     def mode(self, request: GenerationRequest) -> Mode:
-        """Return how the preferred upstream with an untried usable account serves the request."""
+        """Return how the preferred upstream with an untried usable account serves the request.
+
+        What shall go on in the background is a task, whichever way its upstream works.
+        """
         upstreams = self.lending.routing.upstreams
         names = [name for tier in self.lending.routing.tiers(request, self._serving) for name in tier]
+        if request.delivery.background:
+            return Mode.TASK
         usable = (name for name in names if self._usable(name, request))
         return upstreams[next(usable, names[0])].mode(request) or Mode.STREAM
 
@@ -78,19 +88,17 @@ class DispatchRun:
         return Borrowed(self, request, Mode.STREAM)
 
     async def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
-        """Submit the request as a durable task and yield what becomes of it."""
+        """Make a durable task of the request and yield what becomes of it."""
         tasks = self.lending.tasks
-        async with Borrowed(self, request, Mode.TASK) as lease:
-            assert isinstance(lease.upstream, TaskUpstream)
-            attached = await lease.attached(request)
-            task = await tasks.submit(
-                attached,
-                self.caller,
-                lease.upstream,
-                lease.account,
-                thread=lease.thread,
-                chat_id=self._chat_id,
-            )
+        async with AsyncExitStack() as stack:
+            mode = None if request.delivery.background else Mode.TASK
+            lease = await stack.enter_async_context(Borrowed(self, request, mode))
+            order = await self._order(request, lease)
+            if lease.upstream.mode(request) is Mode.TASK and isinstance(lease.upstream, TaskUpstream):
+                task = await tasks.submit(order, lease.upstream, stack.pop_all())
+            else:
+                events = self._generator.generate(request, _Lent(self, lease))
+                task = await tasks.drive(order, events, stack.pop_all())
         if task.thread is not None:
             yield task.thread
         yield TaskAccepted(task.id)
@@ -98,7 +106,17 @@ class DispatchRun:
             async for event in events:
                 yield event
 
-    def wants(self, request: GenerationRequest, mode: Mode) -> Wants:
+    async def _order(self, request: GenerationRequest, lease: "Borrowed") -> Order:
+        return Order(
+            id=self.task_id,
+            owner=self.caller.owner,
+            request=await lease.attached(request),
+            account=lease.account,
+            thread=lease.thread,
+            chat_id=self._chat_id,
+        )
+
+    def wants(self, request: GenerationRequest, mode: Mode | None) -> Wants:
         """Say which accounts will do for the next attempt."""
         since = self._since
         return Wants(
@@ -146,6 +164,28 @@ class DispatchRun:
         return self.lending.pool.offers(name, request.chat_type, request.model, self._tried)
 
 
+class _Lent:
+    """What a task may ask for while this process drives it: the one account that it was made with."""
+
+    def __init__(self, run: DispatchRun, lease: "Borrowed") -> None:
+        self.request_id = run.request_id
+        self.deadline = run.deadline
+        self._run = run
+        self._lease = lease
+
+    def mode(self, request: GenerationRequest) -> Mode:
+        """Return that the answer is streamed, here in the background."""
+        return Mode.STREAM
+
+    def lease(self, request: GenerationRequest) -> "AbstractAsyncContextManager[Borrowed]":
+        """Hand out the account; the task gives it back at its end."""
+        return nullcontext(self._lease)
+
+    def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
+        """Refuse by the engine's word: this is a task already."""
+        return self._run.task(request)
+
+
 class Borrowed:
     """A borrowed account; leaving the context gives it back and teaches the ledger."""
 
@@ -156,7 +196,7 @@ class Borrowed:
     thread: Thread | None
     _lease: AccountLease
 
-    def __init__(self, run: DispatchRun, request: GenerationRequest, mode: Mode) -> None:
+    def __init__(self, run: DispatchRun, request: GenerationRequest, mode: Mode | None) -> None:
         self._run = run
         self._request = request
         self._mode = mode

@@ -1,1 +1,1 @@
-"""Work that outlives its request: submitted once, polled to its end."""
+"""Work that outlives its request: durable tasks, their poller, their webhooks."""

@@ -18,11 +18,12 @@ __all__ = ["FINAL", "State", "Task", "decode_task"]
 class State(enum.Enum):
     """Where a task is. Each step is durable before the next begins.
 
-    reserved ─> submitting ─> accepted ─> completed | failed | cancelled | expired
-                    └──> unknown ──┘  a submit whose answer was lost, being looked for
+    submitting ─> accepted ─> completed | failed | cancelled | expired
+        └─> unknown ──┘  a submit whose answer was lost, being looked for
+
+    A task begins with its intent. Nothing is stored before: what is not there was never submitted.
     """
 
-    RESERVED = "reserved"
     SUBMITTING = "submitting"
     UNKNOWN = "unknown"
     ACCEPTED = "accepted"
@@ -35,14 +36,12 @@ class State(enum.Enum):
 FINAL: Final = frozenset({State.COMPLETED, State.FAILED, State.CANCELLED, State.EXPIRED})
 
 _NEXT: Final[Mapping[State, frozenset[State]]] = {
-    State.RESERVED: frozenset({State.SUBMITTING, State.FAILED}),
-    State.SUBMITTING: frozenset({State.ACCEPTED, State.UNKNOWN, State.FAILED}),
+    State.SUBMITTING: FINAL | {State.ACCEPTED, State.UNKNOWN},
     State.UNKNOWN: frozenset({State.ACCEPTED, State.FAILED, State.EXPIRED}),
     State.ACCEPTED: FINAL,
 }
 
 _STATUS: Final[Mapping[State, TaskStatus]] = {
-    State.RESERVED: "pending",
     State.SUBMITTING: "pending",
     State.UNKNOWN: "processing",
     State.ACCEPTED: "processing",
@@ -57,6 +56,8 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The record of a task. Times are unix seconds; `progress` is 0 to 1 and never falls.
 
     `upstream` and `account` name who was asked and alone may be asked again; addresses are never stored.
+    `streamed`: no provider knows it as a task, one of our processes makes it. `misses` counts looks in a row
+    that found no trace of it, `archivings` the attempts to keep what was made.
     """
 
     id: str
@@ -73,8 +74,11 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     progress: float = 0.0
     polls: int = 0
     misses: int = 0
+    archivings: int = 0
+    streamed: bool = False
     media: tuple[Media, ...] = ()
     usage: Usage | None = None
+    text: str = ""
     finished: float = 0.0
     expires: float = 0.0
     error_code: str = ""

@@ -139,6 +139,16 @@ class Metrics:
         self.poll_lag_seconds = Histogram(
             "gateway_task_poll_lag_seconds", "How late polls are.", ["kind"], buckets=_SECONDS, **made
         )
+        self.task_oldest_pending_seconds = Gauge(
+            "gateway_task_oldest_pending_seconds",
+            "Age of the oldest unfinished task that this process follows.",
+            ["kind"],
+            **made,
+        )
+        self.task_lease_losses = Counter(
+            "gateway_task_lease_losses", "Looks at tasks that another replica took over.", ["kind"], **made
+        )
+        self.webhooks = Counter("gateway_webhooks", "Webhook deliveries tried.", ["outcome"], **made)
         self.account_state = Gauge(
             "gateway_account_state",
             "1 for the state that the account is in.",
@@ -179,6 +189,10 @@ class Metrics:
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
         """Put a value into a histogram with labels."""
         metric.child(labels).observe(value)
+
+    def set(self, metric: Gauge, value: float, *labels: str) -> None:
+        """Set a gauge with labels."""
+        metric.labels(*labels).set(value)
 
     def record_request(self, observed: Observation, duration: float) -> None:
         """Count a finished request."""

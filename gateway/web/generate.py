@@ -9,7 +9,8 @@ import msgspec
 from litestar.types import Receive
 
 from gateway.dialects.base import MediaRef, Purpose
-from gateway.dispatch.dispatcher import Dispatcher, Generation
+from gateway.dispatch.dispatcher import Dispatcher
+from gateway.dispatch.idempotency import Answer, Idempotency
 from gateway.generation.errors import Draining, InvalidRequest
 from gateway.generation.events import AnyEvent, Media, TaskAccepted
 from gateway.generation.requests import Caller
@@ -58,6 +59,7 @@ class Generate:
     def __init__(
         self,
         dispatcher: Dispatcher,
+        once: Idempotency,
         tasks: TaskEngine,
         archive: Archive,
         streams: OpenStreams,
@@ -65,6 +67,7 @@ class Generate:
         drain: bool,
     ) -> None:
         self._dispatcher = dispatcher
+        self._once = once
         self._tasks = tasks
         self._archive = archive
         self._streams = streams
@@ -79,12 +82,14 @@ class Generate:
         request = exchange.dialect.decode(exchange.call)
         generation = await self._dispatcher.open(request, exchange.caller, exchange.observed)
         exchange.key.check(generation.request.chat_type, generation.request.model)
+        route = exchange.call.route.path
+        answer = await unless_gone(exchange.receive, self._once.enter(route, exchange.caller, generation))
         if request.delivery.background:
-            await self._hand_over_task(exchange, generation)
+            await self._hand_over_task(exchange, answer)
         elif request.delivery.stream:
-            await self._stream_generation(exchange, generation)
+            await self._stream_generation(exchange, answer)
         else:
-            await self._hand_over_whole(exchange, generation)
+            await self._hand_over_whole(exchange, answer)
 
     async def follow(self, exchange: Exchange) -> None:
         """Stream what becomes of a task that was made before, to its end."""
@@ -95,7 +100,7 @@ class Generate:
         encoder = exchange.dialect.encoder(request, reply)
         await self._stream(exchange, EventStream(_task_events(self._tasks, task_id), encoder))
 
-    async def _stream_generation(self, exchange: Exchange, generation: Generation) -> None:
+    async def _stream_generation(self, exchange: Exchange, generation: Answer) -> None:
         encoder = exchange.dialect.encoder(generation.request, generation.reply)
         events = (
             self._with_bytes(generation) if generation.request.delivery.inline_media else generation.events()
@@ -114,8 +119,9 @@ class Generate:
         if error is not None:
             exchange.observed.error_code = error.code
 
-    async def _hand_over_whole(self, exchange: Exchange, generation: Generation) -> None:
+    async def _hand_over_whole(self, exchange: Exchange, generation: Answer) -> None:
         result = await unless_gone(exchange.receive, collect(generation.events()))
+        await self._once.remember(exchange.call.route.path, exchange.caller, generation, result)
         pieces = exchange.dialect.encode_result(generation.request, generation.reply, result)
         headers = [*JSON, *_ignored(generation)]
         opened = await self._open_media(pieces)
@@ -124,13 +130,13 @@ class Generate:
         else:
             await exchange.answer_pieces(opened, headers)
 
-    async def _hand_over_task(self, exchange: Exchange, generation: Generation) -> None:
+    async def _hand_over_task(self, exchange: Exchange, generation: Answer) -> None:
         """Answer as soon as the work is a task."""
         task_id = await unless_gone(exchange.receive, _accepted(generation.events()))
         view = await self._tasks.get(exchange.caller.owner, task_id)
         await exchange.answer_view(view, reply=generation.reply, headers=[*JSON, *_ignored(generation)])
 
-    async def _with_bytes(self, generation: Generation) -> AsyncGenerator[AnyEvent, None]:
+    async def _with_bytes(self, generation: Answer) -> AsyncGenerator[AnyEvent, None]:
         """Yield the events, media with their bytes: a frame has no place for a URL here."""
         async with aclosing(generation.events()) as events:
             async for event in events:
@@ -176,7 +182,7 @@ async def _accepted(events: AsyncGenerator[AnyEvent, None]) -> str:
     raise InvalidRequest("the upstream that serves this request cannot do it in the background")
 
 
-def _ignored(generation: Generation) -> Headers:
+def _ignored(generation: Answer) -> Headers:
     names = generation.ignored
     return ((b"x-gateway-ignored", ", ".join(names).encode("latin-1", "replace")),) if names else ()
 

@@ -1,0 +1,350 @@
+"""One paid call for one intention: repeated creates join the first instead of paying again.
+
+A client says that it repeats itself by `Idempotency-Key`; the official SDKs say it by their retry count.
+What is remembered under a key is the id of the answer, which is the task's id too: where there is a task, a
+repetition follows it, and where there is none although there should be, nothing was ever submitted.
+"""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from typing import Protocol
+
+import msgspec
+
+from gateway.dispatch.dispatcher import Generation
+from gateway.generation.errors import AmbiguousSubmit, Conflict, GatewayError, IdempotencyKeyReuse
+from gateway.generation.events import (
+    AnyEvent,
+    Finish,
+    ReasoningDelta,
+    TaskAccepted,
+    TextDelta,
+    ToolCallDelta,
+)
+from gateway.generation.requests import Caller, GenerationRequest
+from gateway.generation.results import Choice, GenerationResult, Reply, Sum
+from gateway.media.archive import Archive
+from gateway.state.store import Conflict as WriteConflict
+from gateway.state.store import Record, StateStore, StoreUnavailable
+from gateway.tasks.clock import SetClock
+from gateway.tasks.engine import TaskEngine
+from gateway.tasks.failpoints import failpoint
+from gateway.telemetry.logging import get_logger
+
+__all__ = ["Answer", "Idempotency"]
+
+_TABLE = "idempotency"
+_KEYED_SECONDS = 86_400.0
+_RECENT_SECONDS = 600.0
+"""How long a create without a key can be joined by the client's own retries."""
+_ALIVE_SECONDS = 9.0
+_BEAT_SECONDS = 3.0
+_JOIN_SECONDS = 60.0
+_LOOK_SECONDS = 0.1
+
+
+class Answer(Protocol):
+    """What web hands over: a generation, or the repetition of one."""
+
+    request: GenerationRequest
+    reply: Reply
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The request's fields that the provider could not honour."""
+        ...
+
+    def events(self) -> AsyncGenerator[AnyEvent, None]:
+        """Yield the answer's events; may be iterated once."""
+        ...
+
+
+class _Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """What is known of a create. `alive`: until when its first caller is surely at work (store's clock).
+
+    `durable`: it becomes a task under the reply's id, `accepted` once it has; otherwise `result` is what
+    came of it.
+    """
+
+    digest: str
+    reply: Reply
+    durable: bool
+    alive: float
+    accepted: bool = False
+    result: GenerationResult | None = None
+    ignored: tuple[str, ...] = ()
+
+
+_decode = msgspec.json.Decoder(_Memory).decode
+_Lasting = Callable[[GenerationResult], Awaitable[GenerationResult]]
+
+
+class Idempotency:
+    """Finds out whether a create is a repetition."""
+
+    def __init__(self, store: StateStore, tasks: TaskEngine, archive: Archive) -> None:
+        self._store = store
+        self._tasks = tasks
+        self._archive = archive
+
+    async def enter(self, route: str, caller: Caller, generation: Generation) -> Answer:
+        """Return the generation, watched over, or the answer of the one that it repeats.
+
+        Raises:
+            IdempotencyKeyReuse: the key came with another body before.
+            Conflict: the first call is still under way after a minute.
+            AmbiguousSubmit: the first call ended in the middle, and nobody knows whether it was paid for.
+            StoreUnavailable: what must be remembered cannot be; nothing was sent.
+        """
+        if not (caller.idempotency_key or caller.retry or generation.durable):
+            return generation
+        entry = _Entry(self._store, route, caller, generation)
+        deadline = time.monotonic() + _JOIN_SECONDS
+        while True:
+            answer = await self._look(entry, caller, generation)
+            if answer is not None:
+                return answer
+            if time.monotonic() > deadline:
+                raise Conflict(
+                    "the first call with this key is still under way", code="idempotency_in_progress"
+                )
+            await asyncio.sleep(_LOOK_SECONDS)
+
+    async def remember(
+        self, route: str, caller: Caller, generation: Answer, result: GenerationResult
+    ) -> None:
+        """Note media that were paid for without a key, so that a client's own retry gets the same."""
+        if isinstance(generation, Generation) and result.media and not generation.durable:
+            entry = _Entry(self._store, route, caller, generation)
+            try:
+                await entry.claim(None)
+                await entry.finish(await self._lasting(result), generation.ignored)
+            except (WriteConflict, StoreUnavailable):
+                get_logger().warning("retry_memory_not_stored", request_id=caller.request_id)
+
+    async def _look(self, entry: "_Entry", caller: Caller, generation: Generation) -> Answer | None:
+        """Return what to answer with, None while the first call is still under way."""
+        record = await self._store.get(_TABLE, entry.name)
+        known = _decode(record.value) if record else None
+        if known is None and not (entry.keyed or generation.durable):
+            return generation
+        if known is not None and known.digest != entry.digest:
+            raise IdempotencyKeyReuse("the Idempotency-Key was used with another body")
+        repeated = entry.keyed or caller.retry > 0
+        if known is not None and repeated:
+            joined = await self._join(known, generation)
+            if joined is not None or known.alive > await self._store.now():
+                return joined
+            if not known.durable:
+                raise AmbiguousSubmit("the first call with this key ended before its answer was whole")
+            generation.answer_as(known.reply.id)
+        try:
+            await entry.claim(record)
+        except WriteConflict:
+            return None
+        failpoint("key_claimed")
+        return _First(entry, generation, self._lasting)
+
+    async def _join(self, known: _Memory, generation: Generation) -> Answer | None:
+        fresh = generation.reply
+        reply = msgspec.structs.replace(known.reply, base_url=fresh.base_url, request_id=fresh.request_id)
+        if known.result is not None:
+            return _Repeated(generation.request, reply, known.ignored, _replay(known.result))
+        if known.accepted or (known.durable and await self._is_orphan(known)):
+            return _Repeated(generation.request, reply, known.ignored, self._follow(reply.id))
+        return None
+
+    async def _is_orphan(self, known: _Memory) -> bool:
+        """Say whether a task was made whose caller did not live to note it."""
+        return known.alive <= await self._store.now() and await self._tasks.known(known.reply.id)
+
+    async def _follow(self, task_id: str) -> AsyncGenerator[AnyEvent, None]:
+        yield TaskAccepted(task_id)
+        async with aclosing(self._tasks.follow(task_id)) as events:
+            async for event in events:
+                yield event
+
+    async def _lasting(self, result: GenerationResult) -> GenerationResult:
+        """Return a result without bytes: they are kept as files, and their addresses remembered."""
+        media = tuple([await self._archive.keep(medium) for medium in result.media])
+        return msgspec.structs.replace(result, media=media)
+
+
+class _Entry:
+    """The record of one create; while its call runs, signs of life are written into it."""
+
+    def __init__(self, store: StateStore, route: str, caller: Caller, generation: Generation) -> None:
+        self._store = store
+        self._generation = generation
+        self._clock = SetClock(time.time())
+        self.keyed = bool(caller.idempotency_key)
+        self.digest = hashlib.sha256(msgspec.json.encode(generation.request)).hexdigest()
+        scope = (caller.owner, route, "key" if self.keyed else "body", caller.idempotency_key or self.digest)
+        self.name = hashlib.sha256(msgspec.json.encode(scope)).hexdigest()
+
+    async def claim(self, record: Record | None) -> None:
+        """Become the first call, over what is there.
+
+        Raises:
+            store.Conflict: somebody else did.
+        """
+        self._clock = SetClock(await self._store.now())
+        memory = _Memory(
+            digest=self.digest,
+            reply=self._generation.reply,
+            durable=self._generation.durable,
+            alive=self._clock.now() + _ALIVE_SECONDS,
+        )
+        await self._put(memory, record.version if record else 0, durable=True)
+
+    @asynccontextmanager
+    async def alive(self) -> AsyncIterator[None]:
+        """Show signs of life while the block runs."""
+        beat = asyncio.get_running_loop().create_task(self._beat())
+        try:
+            yield
+        finally:
+            beat.cancel()
+            await asyncio.gather(beat, return_exceptions=True)
+
+    async def accept(self, ignored: tuple[str, ...]) -> None:
+        """Note that there is a task to follow."""
+        await self._change(partial(msgspec.structs.replace, accepted=True, ignored=ignored))
+
+    async def finish(self, result: GenerationResult, ignored: tuple[str, ...]) -> None:
+        """Note what came of it."""
+        await self._change(partial(msgspec.structs.replace, result=result, ignored=ignored))
+
+    async def forget(self) -> None:
+        """Let the next call be a first one."""
+        try:
+            if await self._ours() is not None:
+                await self._store.delete(_TABLE, self.name)
+        except StoreUnavailable:
+            get_logger().warning("idempotency_not_stored", key=self.name)
+
+    async def _beat(self) -> None:
+        while True:
+            await asyncio.sleep(_BEAT_SECONDS)
+            until = self._clock.now() + _ALIVE_SECONDS
+            await self._change(partial(msgspec.structs.replace, alive=until))
+
+    async def _change(self, step: Callable[[_Memory], _Memory]) -> None:
+        """Write what is new, unless another call has taken the place over.
+
+        A store that is away costs nothing but a longer wait: the task itself tells that it is there.
+        """
+        try:
+            while (found := await self._ours()) is not None:
+                memory, version = found
+                try:
+                    await self._put(step(memory), version, durable=memory.result is None)
+                except WriteConflict:
+                    continue
+                return
+        except StoreUnavailable:
+            get_logger().warning("idempotency_not_stored", key=self.name)
+
+    async def _ours(self) -> tuple[_Memory, int] | None:
+        record = await self._store.get(_TABLE, self.name)
+        memory = _decode(record.value) if record else None
+        if record is None or memory is None or memory.reply.id != self._generation.reply.id:
+            return None
+        return memory, record.version
+
+    async def _put(self, memory: _Memory, version: int, *, durable: bool) -> None:
+        kept = _KEYED_SECONDS if self.keyed else _RECENT_SECONDS
+        record = Record(
+            key=self.name,
+            value=msgspec.json.encode(memory),
+            version=version,
+            expires=self._clock.now() + kept,
+        )
+        await self._store.put(_TABLE, record, durable=durable)
+
+
+class _First:
+    """The call that all repetitions join."""
+
+    def __init__(self, entry: _Entry, generation: Generation, lasting: _Lasting) -> None:
+        self.request = generation.request
+        self.reply = generation.reply
+        self._entry = entry
+        self._generation = generation
+        self._lasting = lasting
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        return self._generation.ignored
+
+    async def events(self) -> AsyncGenerator[AnyEvent, None]:
+        """Yield the generation's events, and remember what comes of them."""
+        total = Sum()
+        accepted = False
+        try:
+            async with self._entry.alive(), aclosing(self._generation.events()) as events:
+                async for event in events:
+                    if isinstance(event, TaskAccepted):
+                        accepted = True
+                        await self._entry.accept(self.ignored)
+                        failpoint("answered")
+                    total.add(event)
+                    yield event
+                if not accepted:
+                    await self._entry.finish(await self._lasting(total.result()), self.ignored)
+        except BaseException as error:
+            await self._let_go(error, accepted)
+            raise
+
+    async def _let_go(self, error: BaseException, accepted: bool) -> None:
+        if isinstance(error, GatewayError) and error.task_id and not accepted:
+            await self._entry.accept(self.ignored)
+        elif not accepted and (isinstance(error, GatewayError) or not self._generation.durable):
+            await self._entry.forget()
+
+
+class _Repeated:
+    """An answer that was given before."""
+
+    def __init__(
+        self,
+        request: GenerationRequest,
+        reply: Reply,
+        ignored: tuple[str, ...],
+        events: AsyncGenerator[AnyEvent, None],
+    ) -> None:
+        self.request = request
+        self.reply = reply
+        self.ignored = ignored
+        self._events = events
+
+    def events(self) -> AsyncGenerator[AnyEvent, None]:
+        """Yield what was yielded then, in fewer pieces."""
+        return self._events
+
+
+async def _replay(result: GenerationResult) -> AsyncGenerator[AnyEvent, None]:
+    """Take a whole answer apart into events; `collect` puts it together again."""
+    for choice in result.choices:
+        for event in _said(choice):
+            yield event
+    for medium in result.media:
+        yield medium
+    if result.usage is not None:
+        yield result.usage
+    reasons = tuple(choice.finish_reason for choice in result.choices)
+    yield Finish(reasons[0] if reasons else "stop", reasons if len(reasons) > 1 else (), result.extra)
+
+
+def _said(choice: Choice) -> list[AnyEvent]:
+    reasoning = [ReasoningDelta(choice.reasoning, choice.index)] if choice.reasoning else []
+    text = [TextDelta(choice.text, choice.index, choice.extra)] if choice.text or choice.extra else []
+    calls = [
+        ToolCallDelta(at, call.id, call.name, call.arguments, choice.index)
+        for at, call in enumerate(choice.tool_calls)
+    ]
+    return [*reasoning, *text, *calls]
