@@ -5,12 +5,13 @@ import binascii
 import hashlib
 import time
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import suppress
 
 import msgspec
 
 from gateway.accounts.account import Account
 from gateway.generation.errors import InvalidRequest
-from gateway.generation.requests import GenerationRequest, MediaPart, Message, Part, UpstreamFile
+from gateway.generation.requests import GenerationRequest, MediaPart, Message, Part, PartKind, UpstreamFile
 from gateway.generation.views import StoredFile
 from gateway.media.files import FileShelf
 from gateway.plugin_api.protocols import FileUpstream, Upstream
@@ -19,6 +20,7 @@ from gateway.state.store import Conflict, Record, StateStore
 __all__ = ["Attachments", "has_attachments"]
 
 _TABLE = "uploads"
+_KINDS: dict[str, PartKind] = {"image": "image", "video": "video", "audio": "audio"}
 _decode_upload = msgspec.json.Decoder(UpstreamFile).decode
 
 
@@ -58,57 +60,59 @@ class Attachments:
         return msgspec.structs.replace(message, content=tuple(content))
 
     async def _attach_part(self, part: MediaPart, owner: str, upstream: Upstream, account: Account) -> Part:
-        if not part.file_id and not part.url.startswith("data:"):
+        if part.file_id:
+            file, data = await self._shelf.get(owner, part.file_id), None
+            part = _described(part, file)
+        elif part.url.startswith("data:") and isinstance(upstream, FileUpstream):
+            file, data = _pasted(part, owner)
+        else:
             return part
         if isinstance(upstream, FileUpstream):
-            return msgspec.structs.replace(part, uploaded=await self._upload(part, owner, upstream, account))
-        return await self._inline(part, owner)
+            return msgspec.structs.replace(part, uploaded=await self._upload(file, data, upstream, account))
+        return await self._inline(part, file)
 
     async def _upload(
-        self, part: MediaPart, owner: str, upstream: FileUpstream, account: Account
+        self, file: StoredFile, data: bytes | None, upstream: FileUpstream, account: Account
     ) -> UpstreamFile:
-        file, content = await self._open(part, owner)
         key = f"{file.id}:{account.upstream}:{account.id}"
         known = await self._store.get(_TABLE, key)
         if known is not None:
             return _decode_upload(known.value)
+        content = await self._open(file) if data is None else _once(data)
         uploaded = await upstream.upload(file, content, account)
         record = Record(key=key, value=msgspec.json.encode(uploaded), expires=uploaded.expires)
-        try:
+        with suppress(Conflict):  # Somebody else uploaded it meanwhile: both copies serve.
             await self._store.put(_TABLE, record)
-        except Conflict:
-            # Somebody else uploaded it meanwhile: both copies serve.
-            return uploaded
         return uploaded
 
-    async def _inline(self, part: MediaPart, owner: str) -> MediaPart:
-        if not part.file_id:
-            return part
-        file, content = await self._open(part, owner)
-        data = b"".join([chunk async for chunk in content])
+    async def _inline(self, part: MediaPart, file: StoredFile) -> MediaPart:
+        data = b"".join([chunk async for chunk in await self._open(file)])
         url = f"data:{file.media_type};base64,{base64.b64encode(data).decode()}"
-        return msgspec.structs.replace(part, url=url, file_id="", media_type=file.media_type, name=file.name)
+        return msgspec.structs.replace(part, url=url, file_id="")
 
-    async def _open(self, part: MediaPart, owner: str) -> tuple[StoredFile, AsyncIterable[bytes]]:
-        if part.file_id:
-            file = await self._shelf.get(owner, part.file_id)
-            return file, (await self._shelf.open(owner, part.file_id)).chunks
-        media_type, data = _parse_data_url(part.url)
-        return _pasted(owner, part, media_type, data), _once(data)
+    async def _open(self, file: StoredFile) -> AsyncIterable[bytes]:
+        return (await self._shelf.open(file.owner, file.id)).chunks
 
 
-def _pasted(owner: str, part: MediaPart, media_type: str, data: bytes) -> StoredFile:
+def _described(part: MediaPart, file: StoredFile) -> MediaPart:
+    """Return the part as what the file is: callers may name a file by its id alone."""
+    kind = _KINDS.get(file.media_type.partition("/")[0], "file")
+    return msgspec.structs.replace(part, kind=kind, media_type=file.media_type, name=part.name or file.name)
+
+
+def _pasted(part: MediaPart, owner: str) -> tuple[StoredFile, bytes]:
     """Describe pasted bytes as a file whose id follows from its content: a repeated paste is known."""
+    media_type, data = _parse_data_url(part.url)
     digest = hashlib.sha256(data).hexdigest()
-    name = part.name or f"{part.kind}-{digest[:8]}.{media_type.rpartition('/')[2]}"
-    return StoredFile(
+    file = StoredFile(
         id=f"paste-{digest}",
         owner=owner,
-        name=name,
+        name=part.name or f"{part.kind}-{digest[:8]}.{media_type.rpartition('/')[2]}",
         size=len(data),
         media_type=media_type,
         created=time.time(),
     )
+    return file, data
 
 
 def _parse_data_url(url: str) -> tuple[str, bytes]:
