@@ -47,7 +47,7 @@ from gateway.web.limits import KeyLimits, Rates
 from gateway.web.objects import ChatObjects, FileObjects, ModelObjects, TaskObjects
 from gateway.web.operations import Operations, Readiness, media_route
 from gateway.web.revocation import Revocations
-from gateway.web.routes import lean_routes
+from gateway.web.routes import DirectPaths, lean_routes
 
 __all__ = ["Gateway", "open_gateway"]
 
@@ -289,7 +289,7 @@ def _web(
     native = faces.get("native", dialects[0])
     pages = ErrorPages({"/v1": faces.get("openai_chat", native), "/api": native}, native)
     cors = settings.server.cors_origins
-    return Litestar(
+    app = Litestar(
         route_handlers=[
             *lean_routes(dialects, handlers, keys, limits, key_limits),
             *operations.routes(),
@@ -300,3 +300,5 @@ def _web(
         openapi_config=None,
         logging_config=None,
     )
+    # Litestar's CORS layer must see every request, so with it there is no shorter way.
+    return app if cors else DirectPaths(app)

@@ -99,7 +99,7 @@ class LeanPath:
     async def _read_call(
         self, scope: HTTPScope, receive: Receive, route: Route, headers: dict[str, str]
     ) -> Call:
-        query = dict(parse_qsl(scope["query_string"].decode("latin-1"), keep_blank_values=True))
+        query = _read_query(scope["query_string"])
         path = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}
         if route.method not in ("POST", "PUT", "PATCH"):
             return Call(route=route, path=path, query=query, headers=headers)
@@ -107,11 +107,11 @@ class LeanPath:
         if boundary is None:
             if route.purpose is Purpose.FILE_CREATE:
                 raise UnsupportedMediaType("send the file as multipart/form-data")
-            body = await read_body(scope, receive, self._limits.body)
+            body = await read_body(headers, receive, self._limits.body)
             return Call(route=route, path=path, query=query, headers=headers, body=body)
         if not route.forms:
             raise UnsupportedMediaType("send the body as application/json")
-        body = await read_body(scope, receive, self._limits.upload)
+        body = await read_body(headers, receive, self._limits.upload)
         parts = parse_form(body, boundary, self._limits.upload)
         return Call(route=route, path=path, query=query, headers=headers, parts=parts)
 
@@ -127,3 +127,7 @@ class LeanPath:
             retry=int(retry) if retry.isdigit() else 0,
             admin=admin,
         )
+
+
+def _read_query(query: bytes) -> dict[str, str]:
+    return dict(parse_qsl(query.decode("latin-1"), keep_blank_values=True)) if query else {}
