@@ -42,6 +42,7 @@ from gateway.web.auth import KeyRing
 from gateway.web.errors import ErrorPages
 from gateway.web.exchange import Handler
 from gateway.web.generate import Generate, OpenStreams
+from gateway.web.key_admin import KeyAdmin
 from gateway.web.lean import LeanLimits
 from gateway.web.limits import KeyLimits, Rates
 from gateway.web.objects import ChatObjects, FileObjects, ModelObjects, TaskObjects
@@ -149,7 +150,8 @@ async def _furnish(
         generators, lending, catalogue, conversations, archive, total_seconds=settings.deadlines.total
     )
     _run_beside(stack, catalogue.refresh_forever())
-    keys = await _open_keys(stack, settings, store)
+    keys = KeyRing(settings.auth)
+    revocations = await _open_revocations(stack, store, keys)
     key_limits = await _open_key_limits(stack, settings, leases)
     streams = OpenStreams()
     drain = settings.server.on_disconnect == "drain"
@@ -173,7 +175,8 @@ async def _furnish(
         chat_types=tuple(generators),
         sandbox=sandbox,
     )
-    app = _web(settings, registry.dialects(), handlers, keys, key_limits, operations, archive)
+    key_admin = KeyAdmin(keys, revocations)
+    app = _web(settings, registry.dialects(), handlers, keys, key_limits, operations, key_admin, archive)
     log = RequestLog()
     stack.callback(log.flush)
     return Gateway(AccessLog(app, metrics, log), readiness, streams, sandbox)
@@ -188,12 +191,11 @@ async def _open_state(stack: AsyncExitStack, settings: Settings) -> tuple[StateS
     return store, leases
 
 
-async def _open_keys(stack: AsyncExitStack, settings: Settings, store: StateStore) -> KeyRing:
-    keys = KeyRing(settings.auth)
+async def _open_revocations(stack: AsyncExitStack, store: StateStore, keys: KeyRing) -> Revocations:
     revocations = Revocations(store, keys)
     await revocations.load()
     _run_beside(stack, revocations.watch())
-    return keys
+    return revocations
 
 
 async def _open_key_limits(stack: AsyncExitStack, settings: Settings, leases: LeaseStore) -> KeyLimits:
@@ -278,6 +280,7 @@ def _web(
     keys: KeyRing,
     key_limits: KeyLimits,
     operations: Operations,
+    key_admin: KeyAdmin,
     archive: Archive,
 ) -> ASGIApp:
     limits = LeanLimits(
@@ -293,6 +296,7 @@ def _web(
         route_handlers=[
             *lean_routes(dialects, handlers, keys, limits, key_limits),
             *operations.routes(),
+            *key_admin.routes(),
             media_route(archive, native),
         ],
         exception_handlers={Exception: pages, 500: pages, 404: pages, 405: pages},
