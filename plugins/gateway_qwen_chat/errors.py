@@ -30,11 +30,7 @@ from gateway.generation.errors import (
 )
 from gateway.plugin_api import Answer, retry_after
 
-__all__ = ["Hiccup", "ParentMissing", "find_complaint", "find_error", "scrub", "true_status"]
-
-
-class Hiccup(UpstreamUnavailable):
-    """The provider's "internal error", which one repetition often cures."""
+__all__ = ["ParentMissing", "find_complaint", "find_error", "scrub", "true_status"]
 
 
 class ParentMissing(NotFound):
@@ -115,7 +111,7 @@ _RULES = (
         _words(r"\bchat\b.*\bnot exist"),
     ),
     _Rule(
-        Hiccup,
+        UpstreamUnavailable,
         "The provider reported an internal error.",
         {"internalerror", "internalservererror"},
         _words(r"internal (server )?error"),

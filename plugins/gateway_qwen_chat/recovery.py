@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from gateway.generation.errors import ChatBusy, GatewayError, InvalidAnswer, NotFound
 from gateway.generation.events import Thread
 
-from .errors import Hiccup, ParentMissing
+from .errors import ParentMissing
 
 __all__ = ["Recovery"]
 
@@ -17,6 +17,9 @@ _log = logging.getLogger(__name__)
 class Recovery:
     """The second chances of one request.
 
+    They cure what is known to be about this chat alone. A provider's fault is not: whether that is worth a
+    second call, the gateway decides, out of one budget for all requests.
+
     Args:
         make_chat: makes another chat; None when the chat is the caller's, which nothing can replace.
         waits: seconds before each further try while the chat is busy.
@@ -25,7 +28,6 @@ class Recovery:
     def __init__(self, make_chat: Callable[[], Awaitable[Thread]] | None, waits: tuple[float, ...]) -> None:
         self._make_chat = make_chat
         self._waits = iter(waits)
-        self._repeatable = True
         self._renewable = True
 
     async def after(self, error: GatewayError, thread: Thread) -> Thread:
@@ -39,9 +41,6 @@ class Recovery:
                 return Thread(thread.chat)
             case NotFound():
                 return await self._renew(error)
-            case Hiccup() if self._repeatable:
-                self._repeatable = False
-                return thread
         raise error
 
     async def _wait(self, error: ChatBusy, thread: Thread) -> Thread:

@@ -25,7 +25,7 @@ from gateway.generation.errors import (
     VerificationRequired,
 )
 from gateway.plugin_api import Answer
-from gateway_qwen_chat.errors import Hiccup, ParentMissing, find_complaint, find_error, scrub
+from gateway_qwen_chat.errors import ParentMissing, find_complaint, find_error, scrub
 
 LIMIT = {
     "success": False,
@@ -88,9 +88,9 @@ CASES = [
     (answer(refusal("Not_Found", "Task not found"), x_actual_status_code="404"), NotFound),
     (answer({"detail": "Not Found"}, 404), NotFound),
     (answer(refusal("Bad_Request", "parent_id 1234 is not exist")), ParentMissing),
-    (answer(refusal("Bad_Request", "internal error, please try again")), Hiccup),
-    (answer({"error": "Internal error!"}), Hiccup),
-    (answer({"error": {"code": "internal_error", "details": "x"}}), Hiccup),
+    (answer(refusal("Bad_Request", "internal error, please try again")), UpstreamUnavailable),
+    (answer({"error": "Internal error!"}), UpstreamUnavailable),
+    (answer({"error": {"code": "internal_error", "details": "x"}}), UpstreamUnavailable),
     (
         answer(refusal("RequestValidationError", "Field 'chat_id': required"), x_actual_status_code="400"),
         InvalidRequest,

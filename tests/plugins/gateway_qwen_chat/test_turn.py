@@ -137,9 +137,9 @@ async def test_an_error_after_the_first_word_is_not_tried_again(make_upstream, a
 
 
 async def test_a_second_try_repeats_the_first_ones_body(make_upstream, account):
-    first = refuse("Bad_Request", "internal error, please try again")
+    first = refuse("Bad_Request", "The chat is in progress!")
     async with serve(provider(first, stream_reply(CREATED, HI, END))) as wire:
-        await listen(make_upstream(wire.url), account)
+        await listen(make_upstream(wire.url, busy_waits=(0.01,)), account)
         bodies = [json.loads(request.body) for request in wire.requests[1:]]
     assert [body["messages"][0]["content"] for body in bodies] == ["Be brief.\n\nUser: Hi"] * 2
     assert bodies[0]["chat_id"] == bodies[1]["chat_id"] == "chat-0"
