@@ -4,8 +4,8 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterable
-from contextlib import suppress
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
 
 import msgspec
 
@@ -78,20 +78,20 @@ class Attachments:
         known = await self._store.get(_TABLE, key)
         if known is not None:
             return _decode_upload(known.value)
-        content = await self._open(file) if data is None else _once(data)
-        uploaded = await upstream.upload(file, content, account)
+        if data is not None:
+            uploaded = await upstream.upload(file, _once(data), account)
+        else:
+            async with aclosing(await self._shelf.open(file.owner, file.id)) as blob:
+                uploaded = await upstream.upload(file, blob.chunks, account)
         record = Record(key=key, value=msgspec.json.encode(uploaded), expires=uploaded.expires)
         with suppress(Conflict):  # Somebody else uploaded it meanwhile: both copies serve.
             await self._store.put(_TABLE, record)
         return uploaded
 
     async def _inline(self, part: MediaPart, file: StoredFile) -> MediaPart:
-        data = b"".join([chunk async for chunk in await self._open(file)])
+        data = await (await self._shelf.open(file.owner, file.id)).read()
         url = f"data:{file.media_type};base64,{base64.b64encode(data).decode()}"
         return msgspec.structs.replace(part, url=url, file_id="")
-
-    async def _open(self, file: StoredFile) -> AsyncIterable[bytes]:
-        return (await self._shelf.open(file.owner, file.id)).chunks
 
 
 def _described(part: MediaPart, file: StoredFile) -> MediaPart:

@@ -13,6 +13,7 @@ GatewayError
 │   ├── Conflict                  409  the object's state forbids it
 │   ├── TooLarge                  413
 │   ├── UnsupportedMediaType      415
+│   ├── RangeNotSatisfiable       416  the wanted piece lies behind the end of the file
 │   └── IdempotencyKeyReuse       422  the same key with another body
 ├── AccountError                  this account cannot serve it; another one may
 │   ├── RateLimited               429  the account's limit for a chat type, for hours
@@ -72,6 +73,7 @@ __all__ = [
     "Overloaded",
     "PollTimeout",
     "QuotaExhausted",
+    "RangeNotSatisfiable",
     "RateLimited",
     "RequestError",
     "StorageUnavailable",
@@ -214,6 +216,17 @@ class UnsupportedMediaType(RequestError):
 
     status = 415
     code = "unsupported_media_type"
+
+
+class RangeNotSatisfiable(RequestError):
+    """The wanted piece lies behind the end of the file; `size` is the file's, None when unknown."""
+
+    status = 416
+    code = "range_not_satisfiable"
+
+    def __init__(self, size: int | None) -> None:
+        super().__init__("the range lies behind the end of the file")
+        self.size = size
 
 
 class IdempotencyKeyReuse(RequestError):

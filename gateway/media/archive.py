@@ -4,6 +4,7 @@ import mimetypes
 import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable
+from contextlib import aclosing
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import obstore
 from obstore.exceptions import BaseError
 from obstore.store import LocalStore, ObjectStore, from_url
 
-from gateway.generation.errors import InvalidAnswer, NotFound, StorageUnavailable
+from gateway.generation.errors import InvalidAnswer, NotFound, RangeNotSatisfiable, StorageUnavailable
 from gateway.generation.events import Media
 from gateway.media.blob import Blob, ByteRange
 from gateway.media.fetch import Fetcher
@@ -20,6 +21,7 @@ from gateway.media.fetch import Fetcher
 __all__ = ["MEDIA_PATH", "Archive", "open_objects"]
 
 MEDIA_PATH = "/media/"
+_FILE = "file://"
 _NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,5}")
 _EXTENSIONS = {
     "image/png": ".png",
@@ -34,11 +36,18 @@ _TYPES = {extension: media_type for media_type, extension in _EXTENSIONS.items()
 
 
 def open_objects(url: str) -> ObjectStore:
-    """Open `file://./folder` or `s3://bucket/prefix` (credentials from the environment)."""
-    if url.startswith("file://"):
-        folder = Path(url.removeprefix("file://")).resolve()
-        return LocalStore(folder, mkdir=True, automatic_cleanup=False)
-    return from_url(url)
+    """Open `file://./folder` or `s3://bucket/prefix` (credentials from the environment).
+
+    Raises:
+        ValueError: the URL names no store, or the folder cannot be made.
+    """
+    try:
+        if url.startswith(_FILE):
+            return LocalStore(Path(url.removeprefix(_FILE)).resolve(), mkdir=True, automatic_cleanup=False)
+        return from_url(url)
+    except (BaseError, OSError, ValueError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ValueError(f"{url!r} is no usable file://folder or s3://bucket/prefix: {reason}") from error
 
 
 class Archive:
@@ -62,9 +71,9 @@ class Archive:
         """
         if not (media.data or media.private or self._keep_all) or media.url.startswith(MEDIA_PATH):
             return media
-        blob = await self.open(media)
-        name = secrets.token_hex(16) + _extension(media, blob)
-        await self.put(f"media/{name}", blob.chunks)
+        async with aclosing(await self.open(media)) as blob:
+            name = secrets.token_hex(16) + _extension(media, blob)
+            await self.put(f"media/{name}", blob.chunks)
         return msgspec.structs.replace(media, url=MEDIA_PATH + name, data=b"", private=False)
 
     async def open(self, media: Media, part: ByteRange | None = None) -> Blob:
@@ -95,7 +104,7 @@ class Archive:
             raise StorageUnavailable("the media store cannot keep the file") from error
 
     async def open_object(self, key: str, media_type: str, part: ByteRange | None = None) -> Blob:
-        """Open an object; raises `NotFound` when it is gone and for a range behind its end."""
+        """Open an object; raises `NotFound` when it is gone, `RangeNotSatisfiable` for a bad range."""
         try:
             size = (await obstore.head_async(self._objects, key))["size"]
             start, end = _clamp(part, size)
@@ -143,7 +152,7 @@ def _clamp(part: ByteRange | None, size: int) -> tuple[int, int]:
         return 0, size
     start = max(0, size + part.start) if part.start < 0 else part.start
     if start >= size:
-        raise NotFound("the range lies behind the end of the file", code="range_not_satisfiable")
+        raise RangeNotSatisfiable(size)
     return start, size if part.end is None else min(part.end, size)
 
 

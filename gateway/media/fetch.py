@@ -1,10 +1,17 @@
 """Downloading what a provider made: from allowed hosts only, with no token, no redirect, no surprise."""
 
+import re
 from collections.abc import AsyncGenerator
 from fnmatch import fnmatchcase
 from urllib.parse import urlsplit
 
-from gateway.generation.errors import InvalidAnswer, UpstreamTimeout, UpstreamUnavailable, UpstreamUnreachable
+from gateway.generation.errors import (
+    InvalidAnswer,
+    RangeNotSatisfiable,
+    UpstreamTimeout,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
+)
 from gateway.media.blob import Blob, ByteRange
 from gateway.transport import (
     Caps,
@@ -18,6 +25,10 @@ from gateway.transport import (
 
 __all__ = ["Fetcher"]
 
+_PAGE = "text/html"
+_UNKNOWN_TYPE = "application/octet-stream"
+_SATISFIED = re.compile(r"bytes (?P<start>\d{1,15})-(?P<last>\d{1,15})/(?P<size>\d{1,15})")
+_UNSATISFIED = re.compile(r"bytes \*/(?P<size>\d{1,15})")
 _DEADLINES = Deadlines(connect=5.0, first_byte=30.0, between_bytes=30.0, total=600.0)
 
 
@@ -44,6 +55,7 @@ class Fetcher:
 
         Raises:
             InvalidAnswer: the host is not allowed, or the answer is not a file.
+            RangeNotSatisfiable: the piece lies behind the end of the file.
             UpstreamError: the host cannot be reached, fails or is too slow.
         """
         if not private and not self.allows(url):
@@ -55,14 +67,18 @@ class Fetcher:
             )
         except TransportError as error:
             raise _translated(error) from error
-        if exchange.status not in (200, 206):
+        try:
+            return _blob(exchange)
+        except BaseException:
             exchange.close()
-            raise UpstreamUnavailable(f"the media host answered {exchange.status}")
-        return _blob(exchange, part)
+            raise
 
     def allows(self, url: str) -> bool:
         """Say whether this is an http or https URL on an allowed host."""
-        parts = urlsplit(url)
+        try:
+            parts = urlsplit(url)
+        except ValueError:
+            return False
         host = (parts.hostname or "").lower()
         return parts.scheme in ("http", "https") and any(
             fnmatchcase(host, allowed) for allowed in self._allowed
@@ -72,19 +88,38 @@ class Fetcher:
 def _range_header(part: ByteRange | None) -> list[tuple[bytes, bytes]]:
     if part is None:
         return []
-    last = "" if part.end is None else str(part.end - 1)
-    return [(b"range", f"bytes={part.start}-{last}".encode())]
+    if part.start < 0:
+        return [(b"range", b"bytes=%d" % part.start)]
+    last = b"" if part.end is None else b"%d" % (part.end - 1)
+    return [(b"range", b"bytes=%d-%b" % (part.start, last))]
 
 
-def _blob(exchange: Exchange, part: ByteRange | None) -> Blob:
+def _blob(exchange: Exchange) -> Blob:
     """Describe an answer; a server that ignored the range gives the whole file."""
-    length = int(exchange.headers.text("content-length", "0"))
-    start, size = 0, length
-    content_range = exchange.headers.text("content-range", "")
-    if exchange.status == 206 and part is not None and "/" in content_range:
-        start, size = part.start, int(content_range.rpartition("/")[2])
-    media_type = exchange.headers.text("content-type", "application/octet-stream")
-    return Blob(media_type, size, start, start + length, _chunks(exchange))
+    media_type = exchange.headers.text("content-type", _UNKNOWN_TYPE)
+    if media_type.startswith(_PAGE):
+        raise InvalidAnswer("the media host answered with a page")
+    chunks = _chunks(exchange)
+    match exchange.status:
+        case 200:
+            length = exchange.headers.text("content-length", "")
+            size = int(length) if length else None
+            return Blob(media_type, size, 0, size, chunks, exchange.close)
+        case 206:
+            start, end, size = _content_range(exchange)
+            return Blob(media_type, size, start, end, chunks, exchange.close)
+        case 416:
+            told = _UNSATISFIED.fullmatch(exchange.headers.text("content-range", ""))
+            raise RangeNotSatisfiable(int(told["size"]) if told else None)
+    raise UpstreamUnavailable(f"the media host answered {exchange.status}")
+
+
+def _content_range(exchange: Exchange) -> tuple[int, int, int]:
+    """Return where a piece begins and ends, and the size of the whole."""
+    found = _SATISFIED.fullmatch(exchange.headers.text("content-range", ""))
+    if found is None:
+        raise InvalidAnswer("the media host sent a piece without saying which")
+    return int(found["start"]), int(found["last"]) + 1, int(found["size"])
 
 
 async def _chunks(exchange: Exchange) -> AsyncGenerator[bytes, None]:

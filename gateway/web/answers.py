@@ -32,28 +32,31 @@ async def send_pieces(send: Send, pieces: Iterable[bytes | Blob], headers: Heade
         if isinstance(piece, bytes):
             await _send_more(send, piece)
         else:
-            async for text in base64_chunks(piece.chunks):
-                await _send_more(send, text)
+            async with aclosing(base64_chunks(piece.chunks)) as texts:
+                async for text in texts:
+                    await _send_more(send, text)
     await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def send_blob(scope: HTTPScope, send: Send, blob: Blob, headers: Headers = ()) -> None:
-    """Send a file, or the piece of it that was asked for; a HEAD request gets the headers only."""
-    length = blob.end - blob.start
-    described = [
-        *headers,
-        (b"content-type", blob.media_type.encode("latin-1")),
-        (b"content-length", b"%d" % length),
-        (b"accept-ranges", b"bytes"),
-    ]
-    if blob.partial:
-        described.append((b"content-range", b"bytes %d-%d/%d" % (blob.start, blob.end - 1, blob.size)))
-    await send({"type": "http.response.start", "status": 206 if blob.partial else 200, "headers": described})
-    if scope["method"] != "HEAD":
-        async with aclosing(blob.chunks) as chunks:
-            async for chunk in chunks:
+    """Send a file, or the piece of it that was asked for, and close it; HEAD gets the headers only."""
+    async with aclosing(blob):
+        status = 206 if blob.partial else 200
+        await send({"type": "http.response.start", "status": status, "headers": [*headers, *_describe(blob)]})
+        if scope["method"] != "HEAD":
+            async for chunk in blob.chunks:
                 await _send_more(send, chunk)
-    await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _describe(blob: Blob) -> Headers:
+    described = [(b"content-type", blob.media_type.encode("latin-1")), (b"accept-ranges", b"bytes")]
+    if blob.length is not None:
+        described.append((b"content-length", b"%d" % blob.length))
+    if blob.partial:
+        last = b"%d-%d/%d" % (blob.start, (blob.end or 0) - 1, blob.size or 0)
+        described.append((b"content-range", b"bytes " + last))
+    return described
 
 
 async def _send_more(send: Send, body: bytes) -> None:

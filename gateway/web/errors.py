@@ -9,7 +9,7 @@ from litestar.exceptions import HTTPException
 from litestar.types import Send
 
 from gateway.dialects.base import Dialect
-from gateway.generation.errors import GatewayError, MethodNotAllowed, NotFound
+from gateway.generation.errors import GatewayError, MethodNotAllowed, NotFound, RangeNotSatisfiable
 from gateway.telemetry.logging import get_logger
 from gateway.telemetry.observation import Observation
 from gateway.web.answers import JSON, Headers, send_body
@@ -38,6 +38,8 @@ def error_headers(error: GatewayError) -> list[tuple[bytes, bytes]]:
         headers.append((b"x-should-retry", b"true" if error.client_may_retry else b"false"))
     if error.status == 401:
         headers.append((b"www-authenticate", b"Bearer"))
+    if isinstance(error, RangeNotSatisfiable) and error.size is not None:
+        headers.append((b"content-range", b"bytes */%d" % error.size))
     return headers
 
 

@@ -1,8 +1,8 @@
 """POST and wait, stream, or walk away: the three ways to hand a generation over."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import AsyncExitStack, aclosing
 from typing import TypeVar
 
 import msgspec
@@ -124,11 +124,12 @@ class Generate:
         await self._once.remember(exchange.call.route.path, exchange.caller, generation, result)
         pieces = exchange.dialect.encode_result(generation.request, generation.reply, result)
         headers = [*JSON, *_ignored(generation)]
-        opened = await self._open_media(pieces)
-        if len(opened) == 1 and isinstance(opened[0], bytes):
-            await exchange.answer_body(opened[0], headers)
-        else:
-            await exchange.answer_pieces(opened, headers)
+        async with AsyncExitStack() as stack:
+            opened = [await self._open_media(piece, stack) for piece in pieces]
+            if len(opened) == 1 and isinstance(opened[0], bytes):
+                await exchange.answer_body(opened[0], headers)
+            else:
+                await exchange.answer_pieces(opened, headers)
 
     async def _hand_over_task(self, exchange: Exchange, generation: Answer) -> None:
         """Answer as soon as the work is a task."""
@@ -142,15 +143,14 @@ class Generate:
             async for event in events:
                 if isinstance(event, Media) and not event.data:
                     blob = await self._archive.open(event)
-                    data = b"".join([chunk async for chunk in blob.chunks])
-                    event = msgspec.structs.replace(event, data=data)
+                    event = msgspec.structs.replace(event, data=await blob.read())
                 yield event
 
-    async def _open_media(self, pieces: Iterable[bytes | MediaRef]) -> list[bytes | Blob]:
-        """Open every medium before the first byte goes out, so that a failure keeps its status."""
-        return [
-            piece if isinstance(piece, bytes) else await self._archive.open(piece.media) for piece in pieces
-        ]
+    async def _open_media(self, piece: bytes | MediaRef, stack: AsyncExitStack) -> bytes | Blob:
+        """Open a medium before the first byte goes out, so that a failure keeps its status."""
+        if isinstance(piece, bytes):
+            return piece
+        return await stack.enter_async_context(aclosing(await self._archive.open(piece.media)))
 
 
 async def _task_events(tasks: TaskEngine, task_id: str) -> AsyncGenerator[AnyEvent, None]:
