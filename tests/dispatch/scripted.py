@@ -11,7 +11,7 @@ import msgspec
 from gateway.accounts.account import Account
 from gateway.accounts.ledger import Ledger
 from gateway.accounts.pool import AccountPool
-from gateway.config import TaskSettings
+from gateway.config import Settings, TaskSettings
 from gateway.dispatch.attachments import Attachments
 from gateway.dispatch.catalogue import Catalogue
 from gateway.dispatch.conversations import Conversations
@@ -36,8 +36,8 @@ from gateway.plugin_api.protocols import Mode, Prepared, TaskState, UpstreamTask
 from gateway.plugin_api.registry import GENERATORS, Registry
 from gateway.state.memory_leases import MemoryLeases
 from gateway.state.sqlite import SqliteStore
+from gateway.tasks.assembly import open_tasks
 from gateway.tasks.engine import TaskEngine
-from gateway.tasks.poller import Poller
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
 from gateway.transport import Transport
@@ -212,16 +212,13 @@ async def house(
         archive = Archive(
             open_objects(f"file://{folder}/media"), Fetcher(transport, transport, ("*",), 2**20)
         )
-        metrics, settings = Metrics(), TaskSettings(poll_interval_seconds=0.02)
+        metrics, leases = Metrics(), MemoryLeases()
+        settings = Settings(tasks=TaskSettings(poll_interval_seconds=0.02))
 
         def find(upstream: str, account: str) -> Any:
             return upstreams[upstream], Account(upstream=upstream, id=account)
 
-        tasks = TaskEngine(store, settings, metrics, find)
-        poller = Poller(tasks, store, archive, settings, metrics, find)
-        polling = asyncio.create_task(poller.run())
-        stack.push_async_callback(poller.aclose)
-        stack.callback(polling.cancel)
+        tasks = await stack.enter_async_context(open_tasks(store, leases, archive, settings, metrics, find))
         shelf = FileShelf(store, archive)
         routing = Routing(upstreams, routes or {})
         lending = Lending(pool, routing, Attachments(shelf, store), tasks, metrics, 1.0)
