@@ -9,10 +9,11 @@ from typing import Any
 import msgspec
 from litestar import Litestar
 from litestar.config.cors import CORSConfig
+from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp
 
 from gateway import __version__
-from gateway.accounts.account import Account
+from gateway.accounts.account import Account, configured_accounts
 from gateway.accounts.ledger import Ledger
 from gateway.accounts.places import Places
 from gateway.accounts.pool import AccountPool
@@ -30,6 +31,7 @@ from gateway.media.fetch import Fetcher
 from gateway.media.files import FileShelf
 from gateway.plugin_api.protocols import TaskUpstream, Upstream, UpstreamContext
 from gateway.plugin_api.registry import GENERATORS, Registry
+from gateway.reload import Reload
 from gateway.state.open import open_store
 from gateway.state.store import LeaseStore, StateStore
 from gateway.tasks.assembly import open_tasks
@@ -38,6 +40,7 @@ from gateway.telemetry.redaction import Secret
 from gateway.telemetry.request_log import RequestLog
 from gateway.transport import Deadlines, Transport
 from gateway.web.access_log import AccessLog
+from gateway.web.account_admin import AccountAdmin
 from gateway.web.auth import KeyRing
 from gateway.web.errors import ErrorPages
 from gateway.web.exchange import Handler
@@ -53,9 +56,12 @@ from gateway.web.routes import DirectPaths, lean_routes
 __all__ = ["Gateway", "open_gateway"]
 
 _MB = 2**20
+_EXPOSED = ("x-request-id", "retry-after", "x-should-retry", "x-gateway-ignored")
+"""What scripts of other origins may read beside the body."""
 _SANDBOX = UpstreamSettings(
     kind="sandbox", accounts=(AccountSettings(id="sandbox", secret=Secret("sandbox-token")),)
 )
+_SANDBOX_HEADERS = ((b"x-gateway-sandbox", b"true"),)
 
 
 class Gateway(msgspec.Struct, frozen=True):
@@ -65,13 +71,14 @@ class Gateway(msgspec.Struct, frozen=True):
     readiness: Readiness
     streams: OpenStreams
     sandbox: bool
+    reload: Reload
 
 
 class _Providers(msgspec.Struct, frozen=True):
     """The upstreams by name, and the accounts of each."""
 
     upstreams: Mapping[str, Upstream]
-    accounts: Mapping[str, Sequence[Account]]
+    accounts: dict[str, list[Account]]
 
     def find_task_upstream(self, upstream: str, account: str) -> tuple[TaskUpstream, Account] | None:
         """Return the parts that a task's record names, None when they are not configured any more."""
@@ -175,11 +182,17 @@ async def _furnish(
         chat_types=tuple(generators),
         sandbox=sandbox,
     )
-    key_admin = KeyAdmin(keys, revocations)
-    app = _web(settings, registry.dialects(), handlers, keys, key_limits, operations, key_admin, archive)
+    operators = [
+        *operations.routes(),
+        *KeyAdmin(keys, revocations).routes(),
+        *AccountAdmin(keys, store, providers.upstreams, providers.accounts).routes(),
+    ]
+    app = _web(settings, registry.dialects(), handlers, keys, key_limits, operators, archive)
     log = RequestLog()
     stack.callback(log.flush)
-    return Gateway(AccessLog(app, metrics, log), readiness, streams, sandbox)
+    outermost = AccessLog(app, metrics, log, _SANDBOX_HEADERS if sandbox else ())
+    reload = Reload(settings, providers.accounts, pool, keys, metrics)
+    return Gateway(outermost, readiness, streams, sandbox, reload)
 
 
 async def _open_state(stack: AsyncExitStack, settings: Settings) -> tuple[StateStore, LeaseStore]:
@@ -228,21 +241,8 @@ async def _open_providers(
         context = UpstreamContext(name=name, transport=transport, data_dir=_data_dir(settings))
         upstreams[name] = await registry.create_upstream(table, context)
         stack.push_async_callback(upstreams[name].aclose)
-        accounts[name] = [_account(name, one) for one in table.accounts] or [
-            Account(upstream=name, id="default")
-        ]
+        accounts[name] = configured_accounts(name, table.accounts)
     return _Providers(upstreams, accounts)
-
-
-def _account(upstream: str, given: Any) -> Account:
-    return Account(
-        upstream=upstream,
-        id=given.id,
-        secret=given.secret,
-        concurrency=given.concurrency,
-        chat_types=given.chat_types,
-        options=given.options,
-    )
 
 
 def _data_dir(settings: Settings) -> Path:
@@ -279,8 +279,7 @@ def _web(
     handlers: Mapping[Purpose, Handler],
     keys: KeyRing,
     key_limits: KeyLimits,
-    operations: Operations,
-    key_admin: KeyAdmin,
+    operators: Sequence[BaseRouteHandler],
     archive: Archive,
 ) -> ASGIApp:
     limits = LeanLimits(
@@ -295,12 +294,11 @@ def _web(
     app = Litestar(
         route_handlers=[
             *lean_routes(dialects, handlers, keys, limits, key_limits),
-            *operations.routes(),
-            *key_admin.routes(),
+            *operators,
             media_route(archive, native),
         ],
         exception_handlers={Exception: pages, 500: pages, 404: pages, 405: pages},
-        cors_config=CORSConfig(allow_origins=list(cors)) if cors else None,
+        cors_config=CORSConfig(allow_origins=list(cors), expose_headers=list(_EXPOSED)) if cors else None,
         openapi_config=None,
         logging_config=None,
     )

@@ -13,6 +13,8 @@ from litestar.types import ASGIApp
 
 from gateway.app import Gateway, open_gateway
 from gateway.config import ConfigError, ServerSettings, Settings
+from gateway.reload import Source, following
+from gateway.web.heads import BoundedHeads
 
 __all__ = ["bind", "serve"]
 
@@ -22,15 +24,20 @@ _LAST_FRAMES_SECONDS = 5.0
 
 
 async def serve(
-    settings: Settings, *, started: Callable[[str, Gateway], None] = lambda url, gateway: None
+    settings: Settings,
+    *,
+    source: Source | None = None,
+    started: Callable[[str, Gateway], None] = lambda url, gateway: None,
 ) -> None:
     """Serve until SIGTERM or SIGINT; `started` is called with the base URL once requests are answered.
+
+    With a `source` the configuration is followed while the gateway serves.
 
     Raises:
         ConfigError: an address is taken, or the configuration cannot be used.
     """
     sockets = bind(settings.server)
-    async with open_gateway(settings) as gateway:
+    async with open_gateway(settings) as gateway, following(source, gateway.reload):
         server = _Server(
             _config(gateway.app, settings.server), gateway, settings.server.drain_seconds, started
         )
@@ -78,7 +85,7 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
 def _config(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http="httptools",
+        http=BoundedHeads,
         ws="none",
         lifespan="off",
         log_config=None,

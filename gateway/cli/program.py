@@ -6,12 +6,19 @@ from typing import Any
 import rich_click as click
 from click.exceptions import Exit
 
+from gateway.cli.accounts import accounts
+from gateway.cli.checking import check, doctor
 from gateway.cli.configuring import config
 from gateway.cli.documents import openapi
+from gateway.cli.health import healthcheck
 from gateway.cli.installed import plugins, version
+from gateway.cli.keys import keys
+from gateway.cli.models import models
 from gateway.cli.printing import say
 from gateway.cli.problems import as_problem
+from gateway.cli.selftest import selftest
 from gateway.cli.serving import serve
+from gateway.cli.tasks import tasks
 
 __all__ = ["Program", "main"]
 
@@ -83,7 +90,12 @@ def program(context: click.Context) -> None:
         context.invoke(serve)
 
 
-for _command in (serve, config, plugins, openapi, version):
+_COMMANDS = (
+    *(serve, check, doctor, config),
+    *(accounts, keys, models, tasks, plugins),
+    *(selftest, healthcheck, openapi, version),
+)
+for _command in _COMMANDS:
     program.add_command(_command)
 
 

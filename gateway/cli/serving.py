@@ -2,12 +2,12 @@
 
 import os
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import rich_click as click
 
 from gateway.cli.options import config_file
-from gateway.cli.printing import say
 
 __all__ = ["serve"]
 
@@ -20,13 +20,17 @@ def serve(config_path: Path | None = None, host: str | None = None, port: int | 
     """Serve until SIGTERM or Ctrl-C."""
     import uvloop
 
-    from gateway.config import load_settings
+    from gateway.cli.banner import announce
+    from gateway.config import load_configuration
+    from gateway.reload import Source
     from gateway.server import serve as run
     from gateway.telemetry.logging import configure_logging
 
-    settings = load_settings(config_path, _environment(host, port))
+    load = partial(load_configuration, config_path, _environment(host, port))
+    configuration = load()
+    settings = configuration.settings
     configure_logging(settings.log.level, settings.log.format)
-    uvloop.run(run(settings, started=lambda url, gateway: say(url)))
+    uvloop.run(run(settings, source=Source(load, configuration.files), started=partial(announce, settings)))
 
 
 def _environment(host: str | None, port: int | None) -> Mapping[str, str]:

@@ -175,6 +175,11 @@ class Metrics:
         )
         self.loop_lag_seconds = Gauge("gateway_event_loop_lag_seconds", "How late the event loop is.", **made)
         self.draining = Gauge("gateway_draining", "1 while this process shuts down.", **made)
+        self.config_reloaded = Gauge(
+            "gateway_config_last_reload_successful",
+            "1 while the configuration on disk is the one that serves.",
+            **made,
+        )
         self.sandbox = Gauge("gateway_sandbox_enabled", "1 while the embedded sandbox serves.", **made)
         self.build = Gauge("gateway_build_info", "Always 1; the version is the label.", ["version"], **made)
 

@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
 from gateway.telemetry.request_log import RequestLog
+from gateway.web.answers import Headers
 
 __all__ = ["AccessLog"]
 
@@ -19,12 +20,16 @@ _CLIENT_GONE_STATUS = 499
 
 
 class AccessLog:
-    """Wraps the application; `scope["gateway.observed"]` is the request's `Observation`."""
+    """Wraps the application; `scope["gateway.observed"]` is the request's `Observation`.
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog) -> None:
+    `headers` go with every answer.
+    """
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog, headers: Headers = ()) -> None:
         self._app = app
         self._metrics = metrics
         self._log = log
+        self._headers = headers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
@@ -35,7 +40,7 @@ class AccessLog:
         scope["gateway.observed"] = observed  # type: ignore[typeddict-unknown-key]
         self._metrics.http_in_progress.inc()
         try:
-            await self._app(scope, receive, _identified(send, observed))
+            await self._app(scope, receive, _identified(send, observed, self._headers))
         finally:
             self._metrics.http_in_progress.dec()
             self._finish(scope, observed)
@@ -56,14 +61,14 @@ def _observe(scope: Any) -> Observation:
     return Observation(secrets.token_hex(16), method=scope["method"], client_request_id=client_id)
 
 
-def _identified(send: Send, observed: Observation) -> Send:
-    """Return a send that adds the request id and notes what passes."""
-    request_id = (b"x-request-id", observed.request_id.encode())
+def _identified(send: Send, observed: Observation, headers: Headers) -> Send:
+    """Return a send that adds the request id and `headers`, and notes what passes."""
+    added = ((b"x-request-id", observed.request_id.encode()), *headers)
 
     async def send_and_note(message: Message) -> None:
         if message["type"] == "http.response.start":
             observed.status = message["status"]
-            message["headers"] = [*message["headers"], request_id]
+            message["headers"] = [*message["headers"], *added]
         elif message["type"] == "http.response.body":
             observed.bytes_out += len(message["body"])
         await send(message)
