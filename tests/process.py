@@ -46,7 +46,7 @@ class Running(msgspec.Struct, frozen=True):
 
     def in_flight(self, key: str = "") -> int:
         """Return how many calls to the provider are under way, by the word of `/api/status`."""
-        status = httpx.get(f"{self.url}/api/status", headers={"authorization": f"Bearer {key}"}).json()
+        status = httpx.get(f"{self.url}/api/status", headers={"x-api-key": key}).json()
         return sum(account["in_flight"] for account in status["accounts"] if not account["chat_type"])
 
     def kill(self) -> None:

@@ -22,12 +22,12 @@ class Served(msgspec.Struct, frozen=True):
 
 
 @asynccontextmanager
-async def serving(app: Any) -> AsyncIterator[str]:
-    """Serve an ASGI application in this loop; yields its base URL."""
+async def serving(app: Any, *, http: Any = "httptools") -> AsyncIterator[str]:
+    """Serve an ASGI application in this loop, on one of uvicorn's protocols; yields its base URL."""
     sock = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
-        http="httptools",
+        http=http,
         ws="none",
         lifespan="off",
         log_config=None,

@@ -1,0 +1,63 @@
+"""Connections whose request heads are bounded in size and in time: uvicorn bounds neither."""
+
+import asyncio
+from typing import ClassVar
+
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+__all__ = ["BoundedHeads"]
+
+
+class BoundedHeads(HttpToolsProtocol):
+    """Refuses a head that is larger than any client's, and hangs up on one that does not come."""
+
+    most_bytes: ClassVar[int] = 64 * 1024
+    seconds: ClassVar[float] = 30.0
+
+    _awaited = True
+    _received = 0
+    _timer: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Give a new connection its time."""
+        super().connection_made(transport)
+        self._start_timer()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass a packet on; a head that is still not whole must not have become too large or too late."""
+        self._received += len(data)
+        super().data_received(data)
+        if not self._awaited or self.transport.is_closing():
+            return
+        if self._received > self.most_bytes:
+            self.send_400_response("The head of the request is too large.")
+        elif self._timer is None:
+            self._start_timer()
+
+    def on_message_begin(self) -> None:
+        """Begin a head; the packet in which it begins is not counted, for it may end a body."""
+        super().on_message_begin()
+        self._awaited = True
+        self._received = 0
+
+    def on_headers_complete(self) -> None:
+        """End the head."""
+        self._awaited = False
+        self._stop_timer()
+        super().on_headers_complete()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the timer with its connection."""
+        self._stop_timer()
+        super().connection_lost(exc)
+
+    def _start_timer(self) -> None:
+        self._timer = self.loop.call_later(self.seconds, self._hang_up)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _hang_up(self) -> None:
+        self.transport.close()
