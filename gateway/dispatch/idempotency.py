@@ -33,6 +33,7 @@ from gateway.state.store import Record, StateStore, StoreUnavailable
 from gateway.tasks.clock import SetClock
 from gateway.tasks.engine import TaskEngine
 from gateway.tasks.failpoints import failpoint
+from gateway.tasks.task import State
 from gateway.telemetry.logging import get_logger
 
 __all__ = ["Answer", "Idempotency"]
@@ -41,8 +42,8 @@ _TABLE = "idempotency"
 _KEYED_SECONDS = 86_400.0
 _RECENT_SECONDS = 600.0
 """How long a create without a key can be joined by the client's own retries."""
-_ALIVE_SECONDS = 9.0
-_BEAT_SECONDS = 3.0
+_ALIVE_SECONDS = 6.0
+_BEAT_SECONDS = 2.0
 _JOIN_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
 
@@ -66,15 +67,13 @@ class Answer(Protocol):
 class _Memory(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What is known of a create. `alive`: until when its first caller is surely at work (store's clock).
 
-    `durable`: it becomes a task under the reply's id, `accepted` once it has; otherwise `result` is what
-    came of it.
+    `durable`: it becomes a task under the reply's id; otherwise `result` is what came of it.
     """
 
     digest: str
     reply: Reply
     durable: bool
     alive: float
-    accepted: bool = False
     result: GenerationResult | None = None
     ignored: tuple[str, ...] = ()
 
@@ -109,9 +108,7 @@ class Idempotency:
             if answer is not None:
                 return answer
             if time.monotonic() > deadline:
-                raise Conflict(
-                    "the first call with this key is still under way", code="idempotency_in_progress"
-                )
+                raise await self._unresolved(entry)
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def remember(
@@ -134,11 +131,11 @@ class Idempotency:
             return generation
         if known is not None and known.digest != entry.digest:
             raise IdempotencyKeyReuse("the Idempotency-Key was used with another body")
-        repeated = entry.keyed or caller.retry > 0
-        if known is not None and repeated:
-            joined = await self._join(known, generation)
-            if joined is not None or known.alive > await self._store.now():
-                return joined
+        if known is not None and (entry.keyed or caller.retry > 0):
+            state = await self._tasks.find_state(known.reply.id) if known.durable else None
+            answer = self._join(known, state, generation)
+            if answer is not None or state is not None or known.alive > await self._store.now():
+                return answer
             if not known.durable:
                 raise AmbiguousSubmit("the first call with this key ended before its answer was whole")
             generation.answer_as(known.reply.id)
@@ -149,18 +146,23 @@ class Idempotency:
         failpoint("key_claimed")
         return _First(entry, generation, self._lasting)
 
-    async def _join(self, known: _Memory, generation: Generation) -> Answer | None:
+    async def _unresolved(self, entry: "_Entry") -> GatewayError:
+        """Return why a repetition gets no answer after a minute."""
+        record = await self._store.get(_TABLE, entry.name)
+        task_id = _decode(record.value).reply.id if record else ""
+        if task_id and await self._tasks.find_state(task_id):
+            return AmbiguousSubmit("it is not known whether the task was made", task_id=task_id)
+        return Conflict("the first call with this key is still under way", code="idempotency_in_progress")
+
+    def _join(self, known: _Memory, state: State | None, generation: Generation) -> Answer | None:
+        """Return the answer that is there already; a submit that is being looked for has none yet."""
         fresh = generation.reply
         reply = msgspec.structs.replace(known.reply, base_url=fresh.base_url, request_id=fresh.request_id)
         if known.result is not None:
             return _Repeated(generation.request, reply, known.ignored, _replay(known.result))
-        if known.accepted or (known.durable and await self._is_orphan(known)):
+        if state is not None and state not in (State.SUBMITTING, State.UNKNOWN):
             return _Repeated(generation.request, reply, known.ignored, self._follow(reply.id))
         return None
-
-    async def _is_orphan(self, known: _Memory) -> bool:
-        """Say whether a task was made whose caller did not live to note it."""
-        return known.alive <= await self._store.now() and await self._tasks.known(known.reply.id)
 
     async def _follow(self, task_id: str) -> AsyncGenerator[AnyEvent, None]:
         yield TaskAccepted(task_id)
@@ -210,10 +212,6 @@ class _Entry:
         finally:
             beat.cancel()
             await asyncio.gather(beat, return_exceptions=True)
-
-    async def accept(self, ignored: tuple[str, ...]) -> None:
-        """Note that there is a task to follow."""
-        await self._change(partial(msgspec.structs.replace, accepted=True, ignored=ignored))
 
     async def finish(self, result: GenerationResult, ignored: tuple[str, ...]) -> None:
         """Note what came of it."""
@@ -290,7 +288,6 @@ class _First:
                 async for event in events:
                     if isinstance(event, TaskAccepted):
                         accepted = True
-                        await self._entry.accept(self.ignored)
                         failpoint("answered")
                     total.add(event)
                     yield event
@@ -301,9 +298,9 @@ class _First:
             raise
 
     async def _let_go(self, error: BaseException, accepted: bool) -> None:
-        if isinstance(error, GatewayError) and error.task_id and not accepted:
-            await self._entry.accept(self.ignored)
-        elif not accepted and (isinstance(error, GatewayError) or not self._generation.durable):
+        """Forget what failed without a trace; where there may be a task, its record tells."""
+        refused = isinstance(error, GatewayError) and not error.task_id
+        if not accepted and (refused or not self._generation.durable):
             await self._entry.forget()
 
 

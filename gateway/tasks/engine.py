@@ -76,9 +76,10 @@ class TaskEngine:
         drive = Drive(self._records, self._keeper, order)
         return await drive.accepted(_beside(self._drives, drive.run(events, lease)))
 
-    async def known(self, task_id: str) -> bool:
-        """Say whether there is such a task: one that is not there was never submitted."""
-        return await self._records.find(task_id) is not None
+    async def find_state(self, task_id: str) -> State | None:
+        """Return where a task is, whoever owns it; one that is not there was never submitted."""
+        found = await self._records.find(task_id)
+        return None if found is None else found.task.state
 
     async def get(self, owner: str, task_id: str) -> TaskView:
         """Return the owner's task; another owner's does not exist."""
