@@ -17,8 +17,8 @@ from gateway.accounts.account import Account, configured_accounts
 from gateway.accounts.ledger import Ledger
 from gateway.accounts.places import Places
 from gateway.accounts.pool import AccountPool
-from gateway.config import AccountSettings, ConfigError, Settings, UpstreamSettings
-from gateway.dialects.base import Dialect, Purpose
+from gateway.config import AccountSettings, ConfigError, DeadlineSettings, Settings, UpstreamSettings
+from gateway.dialects.base import Purpose
 from gateway.dispatch.attachments import Attachments
 from gateway.dispatch.catalogue import Catalogue
 from gateway.dispatch.conversations import Conversations
@@ -35,6 +35,7 @@ from gateway.reload import Reload
 from gateway.state.open import open_store
 from gateway.state.store import LeaseStore, StateStore
 from gateway.tasks.assembly import open_tasks
+from gateway.tasks.engine import TaskEngine
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.redaction import Secret
 from gateway.telemetry.request_log import RequestLog
@@ -49,6 +50,7 @@ from gateway.web.key_admin import KeyAdmin
 from gateway.web.lean import LeanLimits
 from gateway.web.limits import KeyLimits, Rates
 from gateway.web.objects import ChatObjects, FileObjects, ModelObjects, TaskObjects
+from gateway.web.openapi_page import openapi_routes
 from gateway.web.operations import Operations, Readiness, media_route
 from gateway.web.revocation import Revocations
 from gateway.web.routes import DirectPaths, lean_routes
@@ -74,11 +76,24 @@ class Gateway(msgspec.Struct, frozen=True):
     reload: Reload
 
 
+class _Ground(msgspec.Struct, frozen=True):
+    """What everything stands on."""
+
+    settings: Settings
+    sandbox: bool
+    registry: Registry
+    metrics: Metrics
+    store: StateStore
+    leases: LeaseStore
+    transport: Transport
+
+
 class _Providers(msgspec.Struct, frozen=True):
-    """The upstreams by name, and the accounts of each."""
+    """The upstreams by name, the accounts of each, and the pool that lends them."""
 
     upstreams: Mapping[str, Upstream]
     accounts: dict[str, list[Account]]
+    pool: AccountPool
 
     def find_task_upstream(self, upstream: str, account: str) -> tuple[TaskUpstream, Account] | None:
         """Return the parts that a task's record names, None when they are not configured any more."""
@@ -87,143 +102,226 @@ class _Providers(msgspec.Struct, frozen=True):
         return (found, known) if known is not None and isinstance(found, TaskUpstream) else None
 
 
+class _Works(msgspec.Struct, frozen=True):
+    """What serves requests, whichever way they come in."""
+
+    catalogue: Catalogue
+    archive: Archive
+    shelf: FileShelf
+    tasks: TaskEngine
+    dispatcher: Dispatcher
+
+
+class _Guards(msgspec.Struct, frozen=True):
+    """Who may come in, and how often."""
+
+    keys: KeyRing
+    revocations: Revocations
+    limits: KeyLimits
+
+
 @asynccontextmanager
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
-    """Open everything, in order, and close it in reverse.
+    """Open everything, floor by floor, and close it in reverse.
 
     Raises:
         ConfigError: the configuration cannot be used.
         PluginError: a plugin is broken.
         StoreUnavailable: the state cannot be opened.
     """
+    async with AsyncExitStack() as stack:
+        ground = await _open_ground(stack, settings)
+        providers = await _open_providers(stack, ground)
+        works = await _open_works(stack, ground, providers)
+        guards = await _open_guards(stack, ground)
+        readiness, streams = Readiness(ground.store), OpenStreams()
+        operators = _operators(ground, providers, guards, readiness)
+        web = _build_web(ground, works, guards, streams, operators)
+        log = RequestLog()
+        stack.callback(log.flush)
+        sandbox_headers = _SANDBOX_HEADERS if ground.sandbox else ()
+        app = AccessLog(web, ground.metrics, log, sandbox_headers)
+        reload = Reload(ground.settings, providers.accounts, providers.pool, guards.keys, ground.metrics)
+        yield Gateway(app, readiness, streams, ground.sandbox, reload)
+
+
+# ------------------------------------------------------------------ the floors
+
+
+async def _open_ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
     sandbox = not settings.upstreams
     if sandbox:
         settings = msgspec.structs.replace(settings, upstreams={"sandbox": _SANDBOX})
-    async with AsyncExitStack() as stack:
-        metrics = Metrics()
-        metrics.build.labels(__version__).set(1)
-        metrics.sandbox.set(sandbox)
-        registry = Registry(settings.plugins.load)
-        store, leases = await _open_state(stack, settings)
-        transport = Transport(deadlines=_deadlines(settings))
-        stack.push_async_callback(transport.aclose)
-        providers = await _open_providers(stack, settings, registry, transport)
-        ledger = Ledger(store)
-        await stack.enter_async_context(ledger.running())
-        pool = AccountPool(
-            [one for accounts in providers.accounts.values() for one in accounts], ledger, leases
-        )
-        await stack.enter_async_context(pool.running())
-        archive = _open_archive(stack, settings, transport)
-        yield await _furnish(
-            stack, settings, sandbox, metrics, registry, store, leases, providers, pool, archive
-        )
-
-
-async def _furnish(
-    stack: AsyncExitStack,
-    settings: Settings,
-    sandbox: bool,
-    metrics: Metrics,
-    registry: Registry,
-    store: StateStore,
-    leases: LeaseStore,
-    providers: _Providers,
-    pool: AccountPool,
-    archive: Archive,
-) -> Gateway:
-    """Build the upper floors on what is open, and start what runs beside requests."""
-    shelf = FileShelf(store, archive)
-    conversations = Conversations(store)
-    catalogue = Catalogue(
-        providers.upstreams,
-        providers.accounts,
-        default=settings.models.default,
-        aliases=settings.models.aliases,
-    )
-    tasks = await stack.enter_async_context(
-        open_tasks(store, leases, archive, settings, metrics, providers.find_task_upstream)
-    )
-    lending = Lending(
-        pool,
-        Routing(providers.upstreams, settings.routes),
-        Attachments(shelf, store),
-        tasks,
-        metrics,
-        settings.deadlines.queue,
-    )
-    generators = {name: registry.generator(name) for name in registry.names(GENERATORS)}
-    dispatcher = Dispatcher(
-        generators, lending, catalogue, conversations, archive, total_seconds=settings.deadlines.total
-    )
-    _run_beside(stack, catalogue.refresh_forever())
-    keys = KeyRing(settings.auth)
-    revocations = await _open_revocations(stack, store, keys)
-    key_limits = await _open_key_limits(stack, settings, leases)
-    streams = OpenStreams()
-    drain = settings.server.on_disconnect == "drain"
-    once = Idempotency(store, tasks, archive)
-    generate = Generate(dispatcher, once, tasks, archive, streams, drain=drain)
-    handlers: dict[Purpose, Handler] = {
-        **generate.handlers(),
-        **TaskObjects(tasks, archive).handlers(),
-        **ModelObjects(catalogue).handlers(),
-        **FileObjects(shelf, settings.files.max_mb * _MB).handlers(),
-        **ChatObjects(dispatcher).handlers(),
-    }
-    readiness = Readiness(store)
-    operations = Operations(
-        readiness=readiness,
-        metrics=metrics,
-        keys=keys,
-        pool=pool,
-        plugins=registry.plugins(),
-        upstreams=tuple(providers.upstreams),
-        chat_types=tuple(generators),
-        sandbox=sandbox,
-    )
-    operators = [
-        *operations.routes(),
-        *KeyAdmin(keys, revocations).routes(),
-        *AccountAdmin(keys, store, providers.upstreams, providers.accounts).routes(),
-    ]
-    app = _web(settings, registry.dialects(), handlers, keys, key_limits, operators, archive)
-    log = RequestLog()
-    stack.callback(log.flush)
-    outermost = AccessLog(app, metrics, log, _SANDBOX_HEADERS if sandbox else ())
-    reload = Reload(settings, providers.accounts, pool, keys, metrics)
-    return Gateway(outermost, readiness, streams, sandbox, reload)
-
-
-async def _open_state(stack: AsyncExitStack, settings: Settings) -> tuple[StateStore, LeaseStore]:
+    metrics = Metrics()
+    metrics.build.labels(__version__).set(1)
+    metrics.sandbox.set(sandbox)
+    registry = Registry(settings.plugins.load)
     try:
         store, leases = await open_store(settings.state.url)
     except ValueError as error:
         raise ConfigError(str(error)) from error
     stack.push_async_callback(store.aclose)
-    return store, leases
+    transport = Transport(deadlines=_deadlines(settings.deadlines))
+    stack.push_async_callback(transport.aclose)
+    return _Ground(settings, sandbox, registry, metrics, store, leases, transport)
 
 
-async def _open_revocations(stack: AsyncExitStack, store: StateStore, keys: KeyRing) -> Revocations:
-    revocations = Revocations(store, keys)
+async def _open_providers(stack: AsyncExitStack, ground: _Ground) -> _Providers:
+    upstreams: dict[str, Upstream] = {}
+    accounts: dict[str, list[Account]] = {}
+    for name, table in ground.settings.upstreams.items():
+        context = UpstreamContext(
+            name=name,
+            transport=ground.transport,
+            data_dir=_data_dir(ground.settings),
+            media_deadlines=_media_deadlines(ground.settings.deadlines),
+        )
+        upstreams[name] = await ground.registry.create_upstream(table, context)
+        stack.push_async_callback(upstreams[name].aclose)
+        accounts[name] = configured_accounts(name, table.accounts)
+    ledger = Ledger(ground.store)
+    await stack.enter_async_context(ledger.running())
+    pool = AccountPool([one for some in accounts.values() for one in some], ledger, ground.leases)
+    await stack.enter_async_context(pool.running())
+    return _Providers(upstreams, accounts, pool)
+
+
+async def _open_works(stack: AsyncExitStack, ground: _Ground, providers: _Providers) -> _Works:
+    settings, store, metrics = ground.settings, ground.store, ground.metrics
+    models = settings.models
+    catalogue = Catalogue(
+        providers.upstreams, providers.accounts, default=models.default, aliases=models.aliases
+    )
+    archive = _open_archive(stack, ground)
+    shelf = FileShelf(store, archive)
+    tasks = await stack.enter_async_context(
+        open_tasks(store, ground.leases, archive, settings, metrics, providers.find_task_upstream)
+    )
+    routing = Routing(providers.upstreams, settings.routes)
+    lending = Lending(
+        providers.pool, routing, Attachments(shelf, store), tasks, metrics, settings.deadlines.queue
+    )
+    generators = {name: ground.registry.generator(name) for name in ground.registry.names(GENERATORS)}
+    total = settings.deadlines.total
+    conversations = Conversations(store)
+    dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive, total_seconds=total)
+    _run_beside(stack, catalogue.refresh_forever())
+    return _Works(catalogue, archive, shelf, tasks, dispatcher)
+
+
+def _open_archive(stack: AsyncExitStack, ground: _Ground) -> Archive:
+    media = ground.settings.media
+    public = Transport(public_only=True)
+    stack.push_async_callback(public.aclose)
+    fetcher = Fetcher(public, ground.transport, media.allowed_hosts, media.max_mb * _MB)
+    try:
+        objects = open_objects(media.store)
+    except ValueError as error:
+        raise ConfigError(f"media.store: {error}") from error
+    return Archive(objects, fetcher, keep_all=media.keep == "all")
+
+
+async def _open_guards(stack: AsyncExitStack, ground: _Ground) -> _Guards:
+    keys = KeyRing(ground.settings.auth)
+    revocations = Revocations(ground.store, keys)
     await revocations.load()
     _run_beside(stack, revocations.watch())
-    return revocations
+    return _Guards(keys, revocations, await _open_key_limits(stack, ground))
 
 
-async def _open_key_limits(stack: AsyncExitStack, settings: Settings, leases: LeaseStore) -> KeyLimits:
+async def _open_key_limits(stack: AsyncExitStack, ground: _Ground) -> KeyLimits:
     """Count over all replicas where the state is shared, else in this process."""
-    rates = Rates(settings.state.url)
+    url = ground.settings.state.url
+    rates = Rates(url)
     stack.push_async_callback(rates.aclose)
-    if not settings.state.url.startswith("valkey"):
+    if not url.startswith("valkey"):
         return KeyLimits(rates)
-    places = Places(leases)
+    places = Places(ground.leases)
     await stack.enter_async_context(places.running())
     return KeyLimits(rates, places)
 
 
-def _deadlines(settings: Settings) -> Deadlines:
-    given = settings.deadlines
+# ------------------------------------------------------------------ the doors
+
+
+def _operators(
+    ground: _Ground, providers: _Providers, guards: _Guards, readiness: Readiness
+) -> list[BaseRouteHandler]:
+    """Return the routes beside the dialects'."""
+    operations = Operations(
+        readiness=readiness,
+        metrics=ground.metrics,
+        keys=guards.keys,
+        pool=providers.pool,
+        plugins=ground.registry.plugins(),
+        upstreams=tuple(providers.upstreams),
+        chat_types=ground.registry.names(GENERATORS),
+        sandbox=ground.sandbox,
+    )
+    return [
+        *operations.routes(),
+        *openapi_routes(ground.registry.dialects()),
+        *KeyAdmin(guards.keys, guards.revocations).routes(),
+        *AccountAdmin(guards.keys, ground.store, providers.upstreams, providers.accounts).routes(),
+    ]
+
+
+def _build_web(
+    ground: _Ground,
+    works: _Works,
+    guards: _Guards,
+    streams: OpenStreams,
+    operators: Sequence[BaseRouteHandler],
+) -> ASGIApp:
+    settings, dialects = ground.settings, ground.registry.dialects()
+    faces = {dialect.name: dialect for dialect in dialects}
+    native = faces.get("native", dialects[0])
+    pages = ErrorPages({"/v1": faces.get("openai_chat", native), "/api": native}, native)
+    limits = LeanLimits(
+        settings.server.max_body_mb * _MB,
+        (settings.files.max_mb + 1) * _MB,
+        settings.server.public_url.rstrip("/"),
+    )
+    cors = settings.server.cors_origins
+    app = Litestar(
+        route_handlers=[
+            *lean_routes(dialects, _handlers(ground, works, streams), guards.keys, limits, guards.limits),
+            *operators,
+            media_route(works.archive, native),
+        ],
+        exception_handlers={Exception: pages, 500: pages, 404: pages, 405: pages},
+        cors_config=CORSConfig(allow_origins=list(cors), expose_headers=list(_EXPOSED)) if cors else None,
+        openapi_config=None,
+        logging_config=None,
+    )
+    # Litestar's CORS layer must see every request, so with it there is no shorter way.
+    return app if cors else DirectPaths(app)
+
+
+def _handlers(ground: _Ground, works: _Works, streams: OpenStreams) -> Mapping[Purpose, Handler]:
+    """Return who serves what a dialect's route is for."""
+    settings = ground.settings
+    generate = Generate(
+        works.dispatcher,
+        Idempotency(ground.store, works.tasks, works.archive),
+        works.tasks,
+        works.archive,
+        streams,
+        drain=settings.server.on_disconnect == "drain",
+    )
+    return {
+        **generate.handlers(),
+        **TaskObjects(works.tasks, works.archive).handlers(),
+        **ModelObjects(works.catalogue).handlers(),
+        **FileObjects(works.shelf, settings.files.max_mb * _MB).handlers(),
+        **ChatObjects(works.dispatcher).handlers(),
+    }
+
+
+# ------------------------------------------------------------------ small parts
+
+
+def _deadlines(given: DeadlineSettings) -> Deadlines:
     return Deadlines(
         connect=given.connect,
         first_byte=given.first_event,
@@ -232,34 +330,20 @@ def _deadlines(settings: Settings) -> Deadlines:
     )
 
 
-async def _open_providers(
-    stack: AsyncExitStack, settings: Settings, registry: Registry, transport: Transport
-) -> _Providers:
-    upstreams: dict[str, Upstream] = {}
-    accounts: dict[str, list[Account]] = {}
-    for name, table in settings.upstreams.items():
-        context = UpstreamContext(name=name, transport=transport, data_dir=_data_dir(settings))
-        upstreams[name] = await registry.create_upstream(table, context)
-        stack.push_async_callback(upstreams[name].aclose)
-        accounts[name] = configured_accounts(name, table.accounts)
-    return _Providers(upstreams, accounts)
+def _media_deadlines(given: DeadlineSettings) -> Deadlines:
+    """Return the deadlines of a call that is silent while it draws."""
+    return Deadlines(
+        connect=given.connect,
+        first_byte=given.first_media,
+        between_bytes=max(given.first_media, given.between_events),
+        total=given.total,
+    )
 
 
 def _data_dir(settings: Settings) -> Path:
     """Return the folder of the state file: what an upstream keeps lies beside it."""
     path = settings.state.url.removeprefix("sqlite:///")
     return Path(path).resolve().parent if path != settings.state.url else Path.cwd()
-
-
-def _open_archive(stack: AsyncExitStack, settings: Settings, local: Transport) -> Archive:
-    public = Transport(public_only=True)
-    stack.push_async_callback(public.aclose)
-    fetcher = Fetcher(public, local, settings.media.allowed_hosts, settings.media.max_mb * _MB)
-    try:
-        objects = open_objects(settings.media.store)
-    except (ValueError, OSError) as error:
-        raise ConfigError(f"media.store: {error}") from error
-    return Archive(objects, fetcher, keep_all=settings.media.keep == "all")
 
 
 def _run_beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
@@ -271,36 +355,3 @@ def _run_beside(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
         await asyncio.gather(task, return_exceptions=True)
 
     stack.push_async_callback(stop)
-
-
-def _web(
-    settings: Settings,
-    dialects: Sequence[Dialect],
-    handlers: Mapping[Purpose, Handler],
-    keys: KeyRing,
-    key_limits: KeyLimits,
-    operators: Sequence[BaseRouteHandler],
-    archive: Archive,
-) -> ASGIApp:
-    limits = LeanLimits(
-        settings.server.max_body_mb * _MB,
-        (settings.files.max_mb + 1) * _MB,
-        settings.server.public_url.rstrip("/"),
-    )
-    faces = {dialect.name: dialect for dialect in dialects}
-    native = faces.get("native", dialects[0])
-    pages = ErrorPages({"/v1": faces.get("openai_chat", native), "/api": native}, native)
-    cors = settings.server.cors_origins
-    app = Litestar(
-        route_handlers=[
-            *lean_routes(dialects, handlers, keys, limits, key_limits),
-            *operators,
-            media_route(archive, native),
-        ],
-        exception_handlers={Exception: pages, 500: pages, 404: pages, 405: pages},
-        cors_config=CORSConfig(allow_origins=list(cors), expose_headers=list(_EXPOSED)) if cors else None,
-        openapi_config=None,
-        logging_config=None,
-    )
-    # Litestar's CORS layer must see every request, so with it there is no shorter way.
-    return app if cors else DirectPaths(app)

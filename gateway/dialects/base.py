@@ -39,6 +39,7 @@ class Route(msgspec.Struct, frozen=True):
     """One public address. `path` has its parameters in braces: ``/v1/videos/{id}``.
 
     `body` and `answer` describe the bodies in the OpenAPI document. `forms`: multipart bodies are read too.
+    `chat_type`: a list shows tasks of this chat type only.
     """
 
     method: str
@@ -48,6 +49,7 @@ class Route(msgspec.Struct, frozen=True):
     body: Any = None
     answer: Any = None
     forms: bool = False
+    chat_type: str = ""
 
 
 class FormPart(msgspec.Struct, frozen=True):

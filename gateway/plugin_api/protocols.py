@@ -20,7 +20,7 @@ from gateway.accounts.account import Account
 from gateway.generation.events import AnyEvent, Media, Thread, Usage
 from gateway.generation.requests import GenerationRequest, UpstreamFile
 from gateway.generation.views import Model, StoredFile
-from gateway.transport import Transport
+from gateway.transport import Deadlines, Transport
 
 __all__ = [
     "FileUpstream",
@@ -98,11 +98,16 @@ class Lease(Protocol):
 
 
 class UpstreamContext(msgspec.Struct, frozen=True, kw_only=True):
-    """What the gateway lends an upstream: its name, the shared HTTP transport, a folder to keep files in."""
+    """What the gateway lends an upstream: its name, the shared HTTP transport, a folder to keep files in.
+
+    `media_deadlines` are for calls that may be silent for long while they draw; the transport's own are for
+    all others.
+    """
 
     name: str
     transport: Transport
     data_dir: Path
+    media_deadlines: Deadlines = Deadlines(first_byte=120.0, between_bytes=120.0)
 
 
 class Upstream(Protocol):

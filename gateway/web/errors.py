@@ -9,7 +9,18 @@ from litestar.exceptions import HTTPException
 from litestar.types import Send
 
 from gateway.dialects.base import Dialect
-from gateway.generation.errors import GatewayError, MethodNotAllowed, NotFound, RangeNotSatisfiable
+from gateway.generation.errors import (
+    Forbidden,
+    GatewayError,
+    InvalidRequest,
+    MethodNotAllowed,
+    NotFound,
+    RangeNotSatisfiable,
+    RequestError,
+    TooLarge,
+    Unauthorized,
+    UnsupportedMediaType,
+)
 from gateway.telemetry.logging import get_logger
 from gateway.telemetry.observation import Observation
 from gateway.web.answers import JSON, Headers, send_body
@@ -41,6 +52,13 @@ def error_headers(error: GatewayError) -> list[tuple[bytes, bytes]]:
     if isinstance(error, RangeNotSatisfiable) and error.size is not None:
         headers.append((b"content-range", b"bytes */%d" % error.size))
     return headers
+
+
+_REQUEST_ERRORS: Mapping[int, type[RequestError]] = {
+    error.status: error
+    for error in (Unauthorized, Forbidden, MethodNotAllowed, TooLarge, UnsupportedMediaType)
+}
+"""What Litestar's own refusals are called here."""
 
 
 class ErrorPages:
@@ -77,9 +95,9 @@ def _as_gateway_error(error: Exception) -> GatewayError:
             return error
         case HTTPException(status_code=404):
             return NotFound("unknown path")
-        case HTTPException(status_code=405):
-            return MethodNotAllowed("method not allowed")
+        case HTTPException(status_code=status, detail=detail) if status in _REQUEST_ERRORS:
+            return _REQUEST_ERRORS[status](detail)
         case HTTPException(status_code=status, detail=detail) if status < 500:
-            return NotFound(detail)
+            return InvalidRequest(detail)
     get_logger().error("unexpected_error", exc_info=error)
     return GatewayError("internal error")

@@ -24,6 +24,8 @@ from gateway.web.multipart import boundary_of, parse_form
 
 __all__ = ["LeanLimits", "LeanPath"]
 
+_RETRY_DIGITS = 6
+
 
 class LeanLimits(msgspec.Struct, frozen=True):
     """Largest bodies in bytes, and the address that clients know us by ("" takes the Host header)."""
@@ -124,7 +126,7 @@ class LeanPath:
             request_id=request_id,
             base_url=self._limits.public_url or f"{scope['scheme']}://{headers.get('host', 'localhost')}",
             idempotency_key=headers.get("idempotency-key", ""),
-            retry=int(retry) if retry.isdigit() else 0,
+            retry=int(retry[:_RETRY_DIGITS]) if retry.isascii() and retry.isdecimal() else 0,
             admin=admin,
         )
 

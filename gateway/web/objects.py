@@ -1,12 +1,14 @@
 """Everything that is not a generation: tasks, models, files, chats."""
 
 from collections.abc import Mapping
+from typing import get_args
 
 from gateway.dialects.base import Purpose
+from gateway.dialects.uploads import read_upload
 from gateway.dispatch.catalogue import Catalogue
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.generation.errors import InvalidRequest, NotFound, TooLarge
-from gateway.generation.views import Chat, Deleted, Page
+from gateway.generation.views import Chat, Deleted, Page, TaskStatus
 from gateway.media.archive import Archive
 from gateway.media.files import FileShelf
 from gateway.tasks.engine import TaskEngine
@@ -15,6 +17,8 @@ from gateway.web.pages import read_page_query
 from gateway.web.ranges import read_range
 
 __all__ = ["ChatObjects", "FileObjects", "ModelObjects", "TaskObjects"]
+
+_STATUSES = get_args(TaskStatus)
 
 
 class TaskObjects:
@@ -42,14 +46,13 @@ class TaskObjects:
     async def list(self, exchange: Exchange) -> None:
         """Answer with a page of the caller's tasks."""
         query = read_page_query(exchange.call.query)
-        chat_type = "t2v" if exchange.dialect.name == "openai_videos" else ""
         page = await self._tasks.list(
             exchange.caller.owner,
             after=query.after,
             limit=query.limit,
             newest_first=query.newest_first,
-            status=exchange.call.query.get("status", ""),
-            chat_type=chat_type,
+            status=_read_status(exchange.call.query),
+            chat_type=exchange.call.route.chat_type,
         )
         await exchange.answer_view(page)
 
@@ -72,6 +75,14 @@ class TaskObjects:
             raise NotFound("the video has no content yet" if view.status != "failed" else "the video failed")
         part = read_range(exchange.call.headers.get("range", ""))
         await exchange.answer_blob(await self._archive.open(view.media[0], part))
+
+
+def _read_status(query: Mapping[str, str]) -> str:
+    """Return the status that a list is filtered by, "" for all; raises `InvalidRequest`."""
+    status = query.get("status", "")
+    if status and status not in _STATUSES:
+        raise InvalidRequest(f"status must be one of {', '.join(_STATUSES)}", param="status")
+    return status
 
 
 class ModelObjects:
@@ -112,20 +123,17 @@ class FileObjects:
 
     async def create(self, exchange: Exchange) -> None:
         """Keep the part named `file`, unchanged."""
-        fields = {part.name: part for part in exchange.call.parts}
-        part = fields.get("file")
-        if part is None or part.filename is None:
-            raise InvalidRequest("the form needs a file in the part `file`", param="file")
-        if len(part.data) > self._max_bytes:
-            raise TooLarge(f"the file is over the limit of {self._max_bytes // 2**20} MB")
-        purpose = fields["purpose"].data.decode("utf-8", "replace") if "purpose" in fields else "assistants"
+        upload = read_upload(exchange.call)
+        if len(upload.data) > self._max_bytes:
+            raise TooLarge(f"the file is over the limit of {self._max_bytes // 2**20} MB", param="file")
         file = await self._shelf.add(
             exchange.caller.owner,
-            part.data,
-            name=part.filename,
-            size=len(part.data),
-            media_type=part.media_type or "application/octet-stream",
-            purpose=purpose,
+            upload.data,
+            name=upload.name,
+            size=len(upload.data),
+            media_type=upload.media_type,
+            purpose=upload.purpose,
+            lifetime=upload.expires_after or 0.0,
         )
         await exchange.answer_view(file)
 

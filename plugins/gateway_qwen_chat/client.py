@@ -44,11 +44,17 @@ def is_safe_id(id_: str) -> bool:
 
 
 class Client:
-    """Calls the provider for one account at a time; keeps no cookie and follows no redirect."""
+    """Calls the provider for one account at a time; keeps no cookie and follows no redirect.
 
-    def __init__(self, settings: QwenChatSettings, transport: Transport) -> None:
+    `media_deadlines` bound the turns that draw, the transport's own those that write.
+    """
+
+    def __init__(
+        self, settings: QwenChatSettings, transport: Transport, media_deadlines: Deadlines | None = None
+    ) -> None:
         self._settings = settings
         self._transport = transport
+        self._media_deadlines = media_deadlines
         fixed = {"source": "web", **settings.headers}
         if settings.version:
             fixed["version"] = settings.version
@@ -82,7 +88,7 @@ class Client:
             account,
             completion_body(request, thread),
             named=True,
-            deadlines=None,
+            deadlines=self._turn_deadlines(request),
         )
 
     @asynccontextmanager
@@ -96,6 +102,7 @@ class Client:
             self._settings.base_url + _completions(thread),
             headers=self._headers(account, b"text/event-stream"),
             body=completion_body(request, thread),
+            deadlines=self._turn_deadlines(request),
         ) as exchange:
             yield await _first_bytes(exchange), exchange
 
@@ -128,6 +135,9 @@ class Client:
         if error is not None:
             raise error
         return answer.body.lstrip(_BLANK)
+
+    def _turn_deadlines(self, request: GenerationRequest) -> Deadlines | None:
+        return None if request.chat_type == "t2t" else self._media_deadlines
 
     def _headers(self, account: Account, accept: bytes) -> list[tuple[bytes, bytes]]:
         return [

@@ -36,7 +36,7 @@ class QwenChatUpstream:
 
     def __init__(self, settings: QwenChatSettings, context: UpstreamContext) -> None:
         self._settings = settings
-        self._client = Client(settings, context.transport)
+        self._client = Client(settings, context.transport, context.media_deadlines)
         self._videos = VideoTasks(self._client, settings)
         self._uploader = Uploader(self._client, context.transport)
         self._janitor = Janitor(self._client)

@@ -61,7 +61,15 @@ class OpenAIVideosDialect(OpenAIObjects):
     routes = (
         Route("POST", "/v1/videos", Purpose.GENERATE, "Make a video", VideoBody, Video, forms=True),
         Route("POST", _REMIX, Purpose.GENERATE, "Make a video from another", RemixBody, Video, forms=True),
-        Route("GET", "/v1/videos", Purpose.TASK_LIST, "List videos", None, ObjectList[Video]),
+        Route(
+            "GET",
+            "/v1/videos",
+            Purpose.TASK_LIST,
+            "List videos",
+            None,
+            ObjectList[Video],
+            chat_type="t2v",
+        ),
         Route("GET", "/v1/videos/{id}", Purpose.TASK_GET, "Look at a video", None, Video),
         Route("GET", "/v1/videos/{id}/content", Purpose.TASK_CONTENT, "Download a video", None, bytes),
         Route("DELETE", "/v1/videos/{id}", Purpose.TASK_DELETE, "Delete a video", None, DeletedObject),
