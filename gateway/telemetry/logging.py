@@ -3,7 +3,8 @@
 import logging
 import sys
 from collections.abc import Callable, MutableMapping
-from typing import Any, Literal
+from contextlib import suppress
+from typing import Any, BinaryIO, Literal, TextIO, cast
 
 import msgspec
 import structlog
@@ -26,15 +27,14 @@ def configure_logging(level: str = "info", form: Literal["auto", "json", "consol
     global _json_lines
     threshold = logging.getLevelNamesMapping()[level.upper()]
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
-    _json_lines = (
-        None if console or threshold > logging.INFO else structlog.BytesLogger(sys.stderr.buffer).msg
-    )
+    lines = cast("BinaryIO", _Lossy(sys.stderr.buffer))
+    _json_lines = None if console or threshold > logging.INFO else structlog.BytesLogger(lines).msg
     structlog.configure(
         processors=[*_PROCESSORS, *(_console() if console else [_render_json])],
         wrapper_class=structlog.make_filtering_bound_logger(threshold),
-        logger_factory=structlog.PrintLoggerFactory(sys.stderr)
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(sys.stderr)))
         if console
-        else structlog.BytesLoggerFactory(sys.stderr.buffer),
+        else structlog.BytesLoggerFactory(lines),
         cache_logger_on_first_use=True,
     )
     _route_standard_loggers(threshold)
@@ -46,6 +46,23 @@ def json_lines() -> Callable[[bytes], None] | None:
 
 
 _json_lines: Callable[[bytes], None] | None = None
+
+
+class _Lossy:
+    """A stream that drops what it cannot take: a full disk or a reader that left must stop nobody's work."""
+
+    def __init__(self, stream: Any) -> None:
+        self._stream = stream
+
+    def write(self, data: Any) -> int:
+        try:
+            return int(self._stream.write(data))
+        except OSError:
+            return 0
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 def _redact(logger: Any, method: str, event: _Event) -> _Event:
