@@ -1,5 +1,6 @@
 """The gateway's own HTTP/1.1 client: cancel-safe, with deadlines and caps for everything."""
 
+from gateway.transport.batching import BatchingTransport
 from gateway.transport.errors import (
     ConnectError,
     ConnectionLost,
@@ -19,6 +20,7 @@ from gateway.transport.limits import Caps, Deadlines
 from gateway.transport.transport import Exchange, Transport
 
 __all__ = [
+    "BatchingTransport",
     "Caps",
     "ConnectError",
     "ConnectTimeout",

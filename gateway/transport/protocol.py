@@ -6,6 +6,7 @@ from collections.abc import AsyncIterable, Callable
 from math import inf
 from typing import cast
 
+from gateway.transport.batching import BatchingTransport
 from gateway.transport.errors import (
     ConnectError,
     ConnectionLost,
@@ -177,7 +178,7 @@ class Connection(asyncio.Protocol):
     # asyncio's side.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        self._transport = cast("asyncio.Transport", transport)
+        self._transport = BatchingTransport(cast("asyncio.Transport", transport), self.loop)
         self._poll.register(transport.get_extra_info("socket"), select.POLLIN)
         if self.lost:
             self._transport.abort()

@@ -5,6 +5,8 @@ from typing import ClassVar
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+from gateway.transport import BatchingTransport
+
 __all__ = ["BoundedHeads"]
 
 
@@ -19,8 +21,8 @@ class BoundedHeads(HttpToolsProtocol):
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Give a new connection its time."""
-        super().connection_made(transport)
+        """Give a new connection its time, and let its answers leave in batches."""
+        super().connection_made(BatchingTransport(transport, self.loop))
         self._start_timer()
 
     def data_received(self, data: bytes) -> None:
