@@ -38,6 +38,7 @@ class Catalogue:
         self._default = default
         self._aliases = aliases
         self._models: dict[str, dict[str, Model]] = {}
+        self._serving: dict[tuple[str, str], frozenset[str]] = {}
         self._asked = asyncio.Event()
 
     async def refresh_forever(self) -> None:
@@ -66,13 +67,20 @@ class Catalogue:
             ModelNotFound: nobody has the model.
             InvalidRequest: it exists, but is not made for this chat type.
         """
+        known = self._serving.get((model, chat_type))
+        if known is not None:
+            return known
         if not self._asked.is_set():
             await self._wait_for_lists()
         having = {name: models[model] for name, models in self._models.items() if model in models}
         unknown = self._upstreams.keys() - self._models.keys()
         serving = {name for name, found in having.items() if chat_type in found.chat_types}
         if serving or unknown:
-            return frozenset(serving | unknown)
+            found = frozenset(serving | unknown)
+            if having:
+                # Only names from a closed set are kept.
+                self._serving[model, chat_type] = found
+            return found
         if not self._made_for(chat_type):
             return frozenset(self._upstreams)
         if not having:
@@ -117,6 +125,7 @@ class Catalogue:
                     "models_unavailable", upstream=name, account=account.id, error=error.message
                 )
                 continue
+            self._serving.clear()
             self._models[name] = {model.id: msgspec.structs.replace(model, upstream=name) for model in models}
             return True
         return False

@@ -90,6 +90,10 @@ class Idempotency:
         self._tasks = tasks
         self._archive = archive
 
+    def concerns(self, caller: Caller, generation: Generation) -> bool:
+        """Whether a create may be a repetition that matters; else there is nothing to wait for in `enter`."""
+        return bool(caller.idempotency_key or caller.retry or generation.durable)
+
     async def enter(self, route: str, caller: Caller, generation: Generation) -> Answer:
         """Return the generation, watched over, or the answer of the one that it repeats.
 
@@ -99,7 +103,7 @@ class Idempotency:
             AmbiguousSubmit: the first call ended in the middle, and nobody knows whether it was paid for.
             StoreUnavailable: what must be remembered cannot be; nothing was sent.
         """
-        if not (caller.idempotency_key or caller.retry or generation.durable):
+        if not self.concerns(caller, generation):
             return generation
         entry = _Entry(self._store, route, caller, generation)
         deadline = time.monotonic() + _JOIN_SECONDS

@@ -33,14 +33,14 @@ class Routing:
         """
         wanted: Callable[[Mode | None], bool] = (lambda found: found is mode) if mode else bool
         tiers = self._routes.get(request.chat_type, self._everything)
-        kept = (
-            tuple(name for name in tier if name in serving and wanted(self.upstreams[name].mode(request)))
-            for tier in tiers
-        )
-        possible = tuple(tier for tier in kept if tier)
+        possible = []
+        for tier in tiers:
+            kept = [name for name in tier if name in serving and wanted(self.upstreams[name].mode(request))]
+            if kept:
+                possible.append(tuple(kept))
         if not possible:
             raise InvalidRequest(f"no configured upstream can serve this {request.chat_type} request")
-        return possible
+        return tuple(possible)
 
 
 def _tiers(row: tuple[str | tuple[str, ...], ...]) -> Tiers:

@@ -70,18 +70,18 @@ class DispatchRun:
         self._serving = serving
         self._tried: set[tuple[str, str]] = set()
         self._lease: AccountLease | None = None
+        # Asked for again by whoever looks whether this becomes a task: for one attempt the word stands.
+        self._mode: tuple[GenerationRequest, int, Mode] | None = None
 
     def mode(self, request: GenerationRequest) -> Mode:
         """Return how the preferred upstream with an untried usable account serves the request.
 
         What shall go on in the background is a task, whichever way its upstream works.
         """
-        upstreams = self.lending.routing.upstreams
-        names = [name for tier in self.lending.routing.tiers(request, self._serving) for name in tier]
-        if request.delivery.background:
-            return Mode.TASK
-        usable = (name for name in names if self._usable(name, request))
-        return upstreams[next(usable, names[0])].mode(request) or Mode.STREAM
+        known = self._mode
+        if known is None or known[0] is not request or known[1] != len(self._tried):
+            known = self._mode = (request, len(self._tried), self._find_mode(request))
+        return known[2]
 
     def lease(self, request: GenerationRequest) -> "Borrowed":
         """Borrow an account of a stream-mode upstream."""
@@ -160,8 +160,15 @@ class DispatchRun:
         observed = self._observed
         return Turn(before=before, upstream=observed.upstream, account=observed.account, thread=self.thread)
 
-    def _usable(self, name: str, request: GenerationRequest) -> bool:
-        return self.lending.pool.offers(name, request.chat_type, request.model, self._tried)
+    def _find_mode(self, request: GenerationRequest) -> Mode:
+        lending = self.lending
+        names = [name for tier in lending.routing.tiers(request, self._serving) for name in tier]
+        if request.delivery.background:
+            return Mode.TASK
+        for name in names:
+            if lending.pool.offers(name, request.chat_type, request.model, self._tried):
+                return lending.routing.upstreams[name].mode(request) or Mode.STREAM
+        return lending.routing.upstreams[names[0]].mode(request) or Mode.STREAM
 
 
 class _Lent:

@@ -83,7 +83,10 @@ class Generate:
         generation = await self._dispatcher.open(request, exchange.caller, exchange.observed)
         exchange.key.check(generation.request.chat_type, generation.request.model)
         route = exchange.call.route.path
-        answer = await unless_gone(exchange.receive, self._once.enter(route, exchange.caller, generation))
+        answer: Answer = generation
+        if self._once.concerns(exchange.caller, generation):
+            entered = self._once.enter(route, exchange.caller, generation)
+            answer = await unless_gone(exchange.receive, entered)
         if request.delivery.background:
             await self._hand_over_task(exchange, answer)
         elif request.delivery.stream:

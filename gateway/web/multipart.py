@@ -19,6 +19,8 @@ def boundary_of(content_type: str) -> str | None:
     Raises:
         InvalidRequest: it is multipart/form-data without a boundary.
     """
+    if not content_type.lower().startswith("multipart/"):
+        return None
     kind, options = multipart.parse_options_header(content_type)
     if kind.lower() != "multipart/form-data":
         return None
