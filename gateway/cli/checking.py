@@ -98,11 +98,14 @@ async def _upstreams(settings: "Settings") -> str:
 
 
 def _state(settings: "Settings") -> str:
-    """Look at the place of the state without making a file there."""
+    """Look at the place of the state; a file is not opened, it may be another gateway's or not exist yet."""
     folder = _state_folder(settings)
-    if folder is not None and not folder.is_dir():
+    if folder is None:
+        asyncio.run(_ask_state(settings))
+        return "the state answers"
+    if not folder.is_dir():
         raise Problem(f"state.url: there is no folder {folder}")
-    return settings.state.url.rpartition("@")[2]
+    return f"a file in {folder}"
 
 
 def _port(settings: "Settings") -> str:
@@ -114,21 +117,26 @@ def _port(settings: "Settings") -> str:
 
 
 async def _clock_and_state(settings: "Settings") -> str:
-    from gateway.state.open import open_store
-
     if time.time() < _EARLIEST:
         raise Problem("this machine's clock is wrong: certificates and reset times will seem invalid")
+    apart = abs(await _ask_state(settings) - time.time())
+    if apart > _CLOCK_SECONDS:
+        raise Problem(f"the state's clock is {apart:.0f} s away from ours")
+    return "the state can be opened and written, and has our time"
+
+
+async def _ask_state(settings: "Settings") -> float:
+    """Open the state and return its time, in unix seconds."""
+    from gateway.state.open import open_store
+
     try:
         store, _ = await open_store(settings.state.url)
     except ValueError as error:
         raise Problem(str(error)) from error
     try:
-        apart = abs(await store.now() - time.time())
+        return await store.now()
     finally:
         await store.aclose()
-    if apart > _CLOCK_SECONDS:
-        raise Problem(f"the state's clock is {apart:.0f} s away from ours")
-    return "the state can be opened and written, and has our time"
 
 
 def _disk(settings: "Settings") -> str:

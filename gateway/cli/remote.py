@@ -93,7 +93,7 @@ def _sentence(body: bytes) -> str:
     match error:
         case {"error": {"message": str(message)}}:
             return message
-        case {"error": str(word), "detail": str(detail)} if detail:
+        case {"error": str(word), "detail": str(detail)} if detail not in ("", word):
             return f"{word}: {detail}"
         case {"error": str(word)}:
             return word
