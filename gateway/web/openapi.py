@@ -43,7 +43,7 @@ def build_document(dialects: Sequence[Dialect]) -> dict[str, Any]:
         place = paths.setdefault(_plain(route.path), {})
         place[route.method.lower()] = _operation(dialect, route, described)
     for operation in OPERATIONS:
-        paths.setdefault(operation.path, {})["get"] = _operators(operation)
+        paths.setdefault(operation.path, {})[operation.method.lower()] = _operators(operation)
     return {
         "openapi": "3.1.0",
         "info": {

@@ -18,10 +18,12 @@ from gateway.plugin_api.registry import PluginInfo
 from gateway.state.store import StateStore, StoreUnavailable
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
+from gateway.web.account_admin import ACCOUNT_ROUTES
 from gateway.web.answers import send_blob
 from gateway.web.auth import KeyRing
 from gateway.web.body import ClientGone
 from gateway.web.errors import send_error
+from gateway.web.key_admin import KEY_ROUTES
 from gateway.web.ranges import read_range
 
 __all__ = ["OPERATIONS", "Operation", "Operations", "Readiness", "media_route"]
@@ -33,6 +35,7 @@ class Operation(msgspec.Struct, frozen=True):
     path: str
     summary: str
     media_type: str = "application/json"
+    method: str = "GET"
 
 
 LIVEZ = Operation("/livez", "Is the process alive?")
@@ -42,7 +45,15 @@ STATUS = Operation("/api/status", "Accounts, upstreams and plugins; all of it fo
 OPENAPI = Operation("/openapi", "This description as a page", "text/html")
 OPENAPI_JSON = Operation("/openapi.json", "This description")
 MEDIA = Operation(MEDIA_PATH + "{name}", "A generated picture, film or sound", "application/octet-stream")
-OPERATIONS = (LIVEZ, READYZ, METRICS, STATUS, OPENAPI, OPENAPI_JSON, MEDIA)
+ADMIN = (
+    Operation(KEY_ROUTES, "Client keys; for admin keys"),
+    Operation(f"{KEY_ROUTES}/revoke", "Take a client key back", method="POST"),
+    Operation(f"{KEY_ROUTES}/restore", "Give a client key back", method="POST"),
+    Operation(f"{ACCOUNT_ROUTES}/disable", "Take an account out of use", method="POST"),
+    Operation(f"{ACCOUNT_ROUTES}/enable", "Take an account into use again", method="POST"),
+    Operation(f"{ACCOUNT_ROUTES}/test", "Ask a provider whether an account works", method="POST"),
+)
+OPERATIONS = (LIVEZ, READYZ, METRICS, STATUS, OPENAPI, OPENAPI_JSON, MEDIA, *ADMIN)
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
