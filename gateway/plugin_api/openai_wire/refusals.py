@@ -123,6 +123,11 @@ def _out_of_quota(refusal: Refusal) -> GatewayError:
     return QuotaExhausted("The account has no quota left.", retry_after=refusal.pause)
 
 
+def _no_access(refusal: Refusal) -> GatewayError:
+    """Return the refusal of an account whose key is good, but that has not bought the model."""
+    return QuotaExhausted("The account may not use this model.")
+
+
 def _limited(refusal: Refusal) -> GatewayError:
     kind = RateLimited if (refusal.pause or 0) > _LONG_PAUSE else BurstLimited
     return kind("The provider limits the account.", retry_after=refusal.pause)
@@ -149,10 +154,7 @@ _BY_WORD: dict[str, _Maker] = {
     "insufficient_quota": _out_of_quota,
     "insufficient_balance": _out_of_quota,
     "billing_hard_limit_reached": _out_of_quota,
-    "arrearage": _out_of_quota,
-    "allocationquota.freetieronly": _out_of_quota,
     "invalid_api_key": _rejected,
-    "invalidapikey": _rejected,
     "authentication_error": _rejected,
     "permission_error": _rejected,
     "context_length_exceeded": _too_long,
@@ -162,12 +164,24 @@ _BY_WORD: dict[str, _Maker] = {
     "content_policy_violation": _filtered,
     "moderation_blocked": _filtered,
     "data_inspection_failed": _filtered,
-    "datainspectionfailed": _filtered,
     "model_not_found": _no_model,
-    "modelnotfound": _no_model,
     "rate_limit_exceeded": _limited,
     "rate_limit_error": _limited,
     "limit_requests": _limited,
+    # The words of DashScope's own errors, which its OpenAI-compatible routes use too.
+    "datainspectionfailed": _filtered,
+    "ipinfringementsuspect": _filtered,
+    "arrearage": _out_of_quota,
+    "allocationquota.freetieronly": _out_of_quota,
+    "accessdenied": _no_access,
+    "accessdenied.unpurchased": _no_access,
+    "invalidapikey": _rejected,
+    "invalidparameter": _invalid,
+    "modelnotfound": _no_model,
+    "throttling": _limited,
+    "throttling.ratequota": _limited,
+    "throttling.allocationquota": _limited,
+    "internalerror.timeout": _late,
 }
 _BY_KIND: dict[str, _Maker] = {"invalid_request_error": _invalid, "badrequesterror": _invalid}
 _BY_STATUS: dict[int, _Maker] = {
