@@ -1,9 +1,15 @@
 """The root command: help, exit codes, and commands that plugins add."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 
+from gateway.cli.problems import as_problem
+from gateway.config import ConfigError
+from gateway.plugin_api.registry import PluginError
+from gateway.state.store import StoreUnavailable
 from tests.cli.running import run
 
 
@@ -30,3 +36,21 @@ def test_plugins_are_listed_with_who_ships_them() -> None:
     sandbox = [one for one in found if one["name"] == "sandbox" and one["group"] == "gateway.upstreams"]
     assert [one["distribution"] for one in sandbox] == ["qwen-gateway"]
     assert sandbox[0]["target"] in run("plugins").stdout
+
+
+def test_help_imports_no_server_and_no_client() -> None:
+    heavy = {"litestar", "uvicorn", "httpx", "structlog", "prometheus_client", "PIL", "obstore", "limits"}
+    code = f"import sys, gateway.cli; print(sorted(set(sys.modules) & {heavy!r}))"
+    answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert answer.stdout == "[]\n"
+
+
+def test_a_bug_is_a_traceback_and_not_a_problem() -> None:
+    assert as_problem(ZeroDivisionError("a bug")) is None
+
+
+@pytest.mark.parametrize("error", [ConfigError("x"), PluginError("x"), StoreUnavailable("x")])
+def test_what_an_operator_can_mend_is_a_problem(error: Exception) -> None:
+    problem = as_problem(error)
+    assert problem is not None
+    assert (str(problem), problem.exit_code) == ("x", 2)
