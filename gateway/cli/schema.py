@@ -1,10 +1,12 @@
 """The JSON Schema of gateway.toml, made from the Structs that it is decoded into."""
 
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
 from gateway.config import Settings
+from gateway.plugin_api.registry import UPSTREAMS, Registry
 from gateway.telemetry.redaction import Secret
 
 __all__ = ["describe_settings"]
@@ -33,13 +35,31 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 def describe_settings() -> dict[str, Any]:
     """Return the schema. Upstreams are described as they are written, not as they are decoded."""
-    schema = msgspec.json.schema(Settings, schema_hook=_describe_secret)
-    _, written = msgspec.json.schema_components([UpstreamSettings], ref_template="#/$defs/{name}")
-    definitions = dict(sorted({**schema["$defs"], **written}.items()))
+    schema = msgspec.json.schema(Settings, schema_hook=_describe_own_type)
+    definitions = dict(sorted({**schema["$defs"], **_describe_upstreams()}.items()))
     return {"$schema": _DIALECT, "title": "gateway.toml", **schema, "$defs": definitions}
 
 
-def _describe_secret(kind: type) -> dict[str, Any]:
+def _describe_upstreams() -> dict[str, Any]:
+    """Return the definitions of an upstream's table: the options depend on its kind."""
+    registry = Registry()
+    kinds = {kind: registry.upstream_settings(kind) for kind in registry.names(UPSTREAMS)}
+    references, definitions = msgspec.json.schema_components(
+        [UpstreamSettings, *kinds.values()], schema_hook=_describe_own_type, ref_template="#/$defs/{name}"
+    )
+    choices = []
+    for kind, reference in zip(kinds, references[1:], strict=True):
+        # Our own keys stand beside the plugin's: only the whole table can say which are unknown.
+        definitions[reference["$ref"].rpartition("/")[2]].pop("additionalProperties", None)
+        choices.append({"if": {"properties": {"kind": {"const": kind}}}, "then": reference})
+    definitions["UpstreamSettings"] |= {"allOf": choices, "unevaluatedProperties": False}
+    definitions["UpstreamSettings"]["properties"]["kind"] = {"enum": list(kinds)}
+    return definitions
+
+
+def _describe_own_type(kind: type) -> dict[str, Any]:
     if kind is Secret:
         return {"type": "string", "writeOnly": True}
+    if kind is Path:
+        return {"type": "string"}
     raise NotImplementedError

@@ -87,6 +87,11 @@ class Registry:
         """Return a click command."""
         return self._load(COMMANDS, name)
 
+    def upstream_settings(self, kind: str) -> type[msgspec.Struct]:
+        """Return what the options of an upstream of this kind are decoded into."""
+        settings: type[msgspec.Struct] = self._load(UPSTREAMS, kind).Settings
+        return settings
+
     async def create_upstream(self, settings: UpstreamSettings, context: UpstreamContext) -> Upstream:
         """Make the upstream that the table `upstreams.NAME` describes; `context.name` is NAME.
 

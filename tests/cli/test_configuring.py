@@ -81,3 +81,16 @@ def test_the_schema_describes_upstreams_as_they_are_written() -> None:
         name for name, one in definitions["ServerSettings"]["properties"].items() if "description" not in one
     ]
     assert described == []
+
+
+def test_the_schema_ties_an_upstreams_options_to_its_kind() -> None:
+    definitions = json.loads(run("config", "schema").stdout)["$defs"]
+    upstream = definitions["UpstreamSettings"]
+    assert upstream["unevaluatedProperties"] is False
+    options = {
+        choice["if"]["properties"]["kind"]["const"]: choice["then"]["$ref"].rpartition("/")[2]
+        for choice in upstream["allOf"]
+    }
+    assert sorted(options) == upstream["properties"]["kind"]["enum"]
+    assert "token_carrier" in definitions[options["qwen_chat"]]["properties"]
+    assert not any("additionalProperties" in definitions[name] for name in options.values())
