@@ -15,16 +15,23 @@ _CURES: Final = {
     "disabled": "The operator has disabled every account that could serve this.",
 }
 _VERIFICATION: Final = "upstream_verification_required"
+_USED_UP: Final = "You've reached the upper limit for today's usage."
+"""The provider's own words, which clients of the native API know."""
 
 
 def limited(chat_type: str, seat: Seat, now: float, *, bound: bool) -> GatewayError:
     """Every account rests; `seat` is the first to come back."""
     seconds = max(seat.rests_until - now, _LEAST_SECONDS)
-    if seat.standing.reason == "provider_faults":
-        return Overloaded(
-            f"The provider failed several times in a row; try again in {math.ceil(seconds)} s.",
-            retry_after=seconds,
-        )
+    match seat.standing.reason:
+        case "provider_faults":
+            return Overloaded(
+                f"The provider failed several times in a row; try again in {math.ceil(seconds)} s.",
+                retry_after=seconds,
+            )
+        case "verification_required":
+            return Overloaded(_CURES["needs_attention"], code=_VERIFICATION, retry_after=seconds)
+        case "rate_limited":
+            return AllAccountsLimited(_USED_UP, retry_after=seconds)
     who = "The account that this belongs to is" if bound else "All accounts are"
     return AllAccountsLimited(
         f"{who} limited for {chat_type}; try again in {math.ceil(seconds)} s.", retry_after=seconds

@@ -181,12 +181,19 @@ async def test_a_human_check_is_named_and_never_looped(make_pool, clock):
         try:
             await spend(pool, VerificationRequired(""))
             calls += 1
-        except AllAccountsLimited:
-            clock.advance(600)
-        except NoUsableAccount as error:
+        except (Overloaded, NoUsableAccount) as error:
             said.add((error.code, "human" in error.message))
+            clock.advance(600)
     assert calls == 6
     assert said == {("upstream_verification_required", True)}
+
+
+async def test_a_daily_limit_is_said_in_the_providers_words(make_pool):
+    pool = make_pool(account("a"))
+    await spend(pool, RateLimited(""))
+    error = await refused(pool, wants(), wait=0)
+    assert isinstance(error, AllAccountsLimited)
+    assert error.message == "You've reached the upper limit for today's usage."
 
 
 async def test_disabled_everywhere(make_pool, ledger, store):
