@@ -67,6 +67,9 @@ class Metrics:
         self.http_in_progress = Gauge(
             "gateway_http_requests_in_progress", "HTTP requests being answered.", **made
         )
+        self.in_progress = 0
+        # Counted in a plain number: a gauge takes a lock for each step.
+        self.http_in_progress.set_function(lambda: self.in_progress)
         self.http_seconds = Histogram(
             "gateway_http_request_duration_seconds",
             "Time to the last byte.",

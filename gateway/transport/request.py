@@ -7,7 +7,7 @@ from functools import lru_cache
 from gateway.transport.errors import InvalidRequest
 from gateway.transport.target import Target
 
-__all__ = ["Body", "Fields", "declared_length", "encode_head", "slices"]
+__all__ = ["Body", "Fields", "declared_length", "encode_head", "sets", "slices"]
 
 Fields = Sequence[tuple[bytes, bytes]]
 Body = bytes | AsyncIterable[bytes]
@@ -23,34 +23,52 @@ def encode_head(method: str, target: Target, fields: Fields, body: Body, form: b
     ``form`` is the request target as it goes on the wire. ``Host``, ``Accept-Encoding: identity`` and the
     framing of the body are added where the caller has not set them. Raises ``InvalidRequest``.
     """
+    fields = tuple(fields)
+    head = _head_without_framing(method, form, fields, target.authority)
+    declared = declared_length(fields)
+    if declared is None:
+        return b"\r\n".join((head, *_framing(method, body), b"\r\n"))
+    if isinstance(body, bytes) and declared != len(body):
+        raise InvalidRequest("content-length does not match the body")
+    return head + b"\r\n\r\n"
+
+
+@lru_cache(maxsize=256)  # An account's calls begin with the same bytes each time.
+def _head_without_framing(
+    method: str, form: bytes, fields: tuple[tuple[bytes, bytes], ...], authority: bytes
+) -> bytes:
     lines = [b"%b %b HTTP/1.1" % (_method(method), form)]
     names = [_field_name(name) for name, _ in fields]
     lines += [b"%b: %b" % field for field in fields]
     if b"host" not in names:
-        lines.append(b"host: " + target.authority)
+        lines.append(b"host: " + authority)
     if b"accept-encoding" not in names:
         lines.append(b"accept-encoding: identity")
-    if b"content-length" not in names:
-        lines += _framing(method, body)
-    elif isinstance(body, bytes) and declared_length(fields) != len(body):
-        raise InvalidRequest("content-length does not match the body")
     if names.count(b"host") > 1 or names.count(b"content-length") > 1:
         raise InvalidRequest("host and content-length may be given once")
     head = b"\r\n".join(lines)
     # Each join put in one CR and one LF; any further one came from a value.
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
         raise InvalidRequest("a header value holds a line break or a NUL")
-    return head + b"\r\n\r\n"
+    return head
 
 
 def declared_length(fields: Fields) -> int | None:
     """Return the ``Content-Length`` that the caller has set. Raises ``InvalidRequest``."""
-    given = next((value for name, value in fields if _field_name(name) == b"content-length"), None)
-    if given is None:
-        return None
-    if not given.isdigit():
-        raise InvalidRequest("content-length is not a number")
-    return int(given)
+    for name, value in fields:
+        if _field_name(name) == b"content-length":
+            if not value.isdigit():
+                raise InvalidRequest("content-length is not a number")
+            return int(value)
+    return None
+
+
+def sets(fields: Fields, wanted: bytes) -> bool:
+    """Return whether the caller has set a field; `wanted` is in lower case."""
+    for name, _ in fields:
+        if _field_name(name) == wanted:
+            return True
+    return False
 
 
 async def slices(body: bytes) -> AsyncGenerator[bytes, None]:

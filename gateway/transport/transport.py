@@ -17,7 +17,7 @@ from gateway.transport.limits import Caps, Deadlines
 from gateway.transport.pool import Pool
 from gateway.transport.protocol import Connection
 from gateway.transport.proxy import open_tunnel, parse_proxy
-from gateway.transport.request import Body, Fields, declared_length, encode_head, slices
+from gateway.transport.request import Body, Fields, declared_length, encode_head, sets, slices
 from gateway.transport.response import Response
 from gateway.transport.target import Target, split_url
 
@@ -100,7 +100,7 @@ class Transport:
             connection.loop,
             caps or self._caps,
             bodiless=method == "HEAD",
-            coded_allowed=any(name.lower() == b"accept-encoding" for name, _ in headers),
+            coded_allowed=sets(headers, b"accept-encoding"),
         )
         try:
             connection.begin(response, deadlines, started_at)
@@ -173,6 +173,11 @@ class Exchange:
         self._pool = pool
         self.status = response.status
         self.headers = Headers(response.headers)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is to come."""
+        return self._connection is None
 
     async def read(self) -> bytes:
         """Return the whole body."""

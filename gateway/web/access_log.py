@@ -38,11 +38,11 @@ class AccessLog:
             return
         observed = _observe(scope)
         scope["gateway.observed"] = observed  # type: ignore[typeddict-unknown-key]
-        self._metrics.http_in_progress.inc()
+        self._metrics.in_progress += 1
         try:
             await self._app(scope, receive, _identified(send, observed, self._headers))
         finally:
-            self._metrics.http_in_progress.dec()
+            self._metrics.in_progress -= 1
             self._finish(scope, observed)
 
     def _finish(self, scope: Any, observed: Observation) -> None:
@@ -56,8 +56,8 @@ class AccessLog:
 
 
 def _observe(scope: Any) -> Observation:
-    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-    client_id = sent.decode() if _CLIENT_ID.fullmatch(sent) else ""
+    sent = dict(scope["headers"]).get(b"x-request-id")
+    client_id = sent.decode() if sent and _CLIENT_ID.fullmatch(sent) else ""
     return Observation(secrets.token_hex(16), method=scope["method"], client_request_id=client_id)
 
 

@@ -22,6 +22,7 @@ _HEADERS: Headers = (
 _PING = b": keep-alive\n\n"
 _PRIME_SECONDS = 5.0
 _PING_SECONDS = 15.0
+_WATCH_AFTER = 0.2
 _HIGH_WATER = 64 * 1024
 
 
@@ -61,6 +62,7 @@ class EventStream:
         self._room: asyncio.Future[None] | None = None
         self._last_write = 0.0
         self._timer: asyncio.TimerHandle | None = None
+        self._watcher: asyncio.Task[None] | None = None
 
     async def respond(self, receive: Receive, send: Send) -> GatewayError | None:
         """Write the whole answer; return the error that ended it, if one did.
@@ -70,12 +72,15 @@ class EventStream:
         """
         loop = asyncio.get_running_loop()
         reader = loop.create_task(self._read())
-        watcher = loop.create_task(self._watch(receive))
+        # Later, because a watcher costs a task, and a short answer is whole before it is needed.
+        watcher = loop.call_later(_WATCH_AFTER, self._begin_to_watch, receive)
         try:
             await self._prime(loop)
             await self._write(send, loop)
         finally:
             watcher.cancel()
+            if self._watcher is not None:
+                self._watcher.cancel()
             await self._stop(reader)
         return self._error
 
@@ -127,12 +132,13 @@ class EventStream:
     async def _read(self) -> None:
         """Encode events as they come; errors become the stream's one error frame."""
         finished = False
-        encode = self._encoder.encode
+        encode, push = self._encoder.encode, self._push
         try:
             async with aclosing(self._events) as events:
                 async for event in events:
-                    finished = finished or type(event) is Finish
-                    self._push(encode(event))
+                    if type(event) is Finish:
+                        finished = True
+                    push(encode(event))
                     if self._size > _HIGH_WATER:
                         await self._wait_for_room()
                     if self.client_gone or self._ended:
@@ -163,6 +169,9 @@ class EventStream:
             self._push(self._encoder.encode_error(error))
         self._ended = True
         self._wake()
+
+    def _begin_to_watch(self, receive: Receive) -> None:
+        self._watcher = asyncio.get_running_loop().create_task(self._watch(receive))
 
     async def _watch(self, receive: Receive) -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -199,8 +208,9 @@ class EventStream:
             self._writer = None
 
     def _wake(self) -> None:
-        if self._writer is not None and not self._writer.done():
-            self._writer.set_result(None)
+        writer, self._writer = self._writer, None
+        if writer is not None and not writer.done():
+            writer.set_result(None)
 
     async def _wait_for_room(self) -> None:
         if self._frames:

@@ -125,14 +125,14 @@ class Generate:
     async def _hand_over_whole(self, exchange: Exchange, generation: Answer) -> None:
         result = await unless_gone(exchange.receive, collect(generation.events()))
         await self._once.remember(exchange.call.route.path, exchange.caller, generation, result)
-        pieces = exchange.dialect.encode_result(generation.request, generation.reply, result)
+        pieces = list(exchange.dialect.encode_result(generation.request, generation.reply, result))
         headers = [*JSON, *_ignored(generation)]
+        if len(pieces) == 1 and isinstance(pieces[0], bytes):
+            await exchange.answer_body(pieces[0], headers)
+            return
         async with AsyncExitStack() as stack:
             opened = [await self._open_media(piece, stack) for piece in pieces]
-            if len(opened) == 1 and isinstance(opened[0], bytes):
-                await exchange.answer_body(opened[0], headers)
-            else:
-                await exchange.answer_pieces(opened, headers)
+            await exchange.answer_pieces(opened, headers)
 
     async def _hand_over_task(self, exchange: Exchange, generation: Answer) -> None:
         """Answer as soon as the work is a task."""

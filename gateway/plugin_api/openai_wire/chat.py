@@ -70,6 +70,8 @@ def _frames(body: bytes) -> list[bytes]:
 
 async def _drain(exchange: Exchange) -> None:
     """Read the end of a body whose last event is out: only a whole answer leaves a usable connection."""
+    if exchange.ended:
+        return
     with suppress(TimeoutError, TransportError):
         async with asyncio.timeout(_LAST_BYTES):
             await exchange.read()
