@@ -26,12 +26,14 @@ from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.idempotency import Idempotency
 from gateway.dispatch.routing import Routing
 from gateway.dispatch.run import Lending
+from gateway.generation.errors import error_codes
 from gateway.media.archive import Archive, open_objects
 from gateway.media.fetch import Fetcher
 from gateway.media.files import FileShelf
 from gateway.plugin_api.protocols import TaskUpstream, Upstream, UpstreamContext
 from gateway.plugin_api.registry import GENERATORS, Registry
 from gateway.reload import Reload
+from gateway.state.measured import MeasuredStore
 from gateway.state.open import open_store
 from gateway.state.store import LeaseStore, StateStore
 from gateway.tasks.assembly import open_tasks
@@ -45,6 +47,7 @@ from gateway.web.account_admin import AccountAdmin
 from gateway.web.auth import KeyRing
 from gateway.web.errors import ErrorPages
 from gateway.web.exchange import Handler
+from gateway.web.gauges import Gauges, LoopWatch
 from gateway.web.generate import Generate, OpenStreams
 from gateway.web.key_admin import KeyAdmin
 from gateway.web.lean import LeanLimits
@@ -135,7 +138,9 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         works = await _open_works(stack, ground, providers)
         guards = await _open_guards(stack, ground)
         readiness, streams = Readiness(ground.store), OpenStreams()
-        operators = _operators(ground, providers, guards, readiness)
+        watch = LoopWatch()
+        _run_beside(stack, watch.run())
+        operators = _operators(ground, providers, guards, readiness, watch)
         web = _build_web(ground, works, guards, streams, operators)
         log = RequestLog()
         stack.callback(log.flush)
@@ -152,7 +157,7 @@ async def _open_ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
     sandbox = not settings.upstreams
     if sandbox:
         settings = msgspec.structs.replace(settings, upstreams={"sandbox": _SANDBOX})
-    metrics = Metrics()
+    metrics = Metrics(error_codes())
     metrics.build.labels(__version__).set(1)
     metrics.sandbox.set(sandbox)
     registry = Registry(settings.plugins.load)
@@ -163,7 +168,8 @@ async def _open_ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
     stack.push_async_callback(store.aclose)
     transport = Transport(deadlines=_deadlines(settings.deadlines))
     stack.push_async_callback(transport.aclose)
-    return _Ground(settings, sandbox, registry, metrics, store, leases, transport)
+    measured = MeasuredStore(store, settings.state.url.partition(":")[0], metrics)
+    return _Ground(settings, sandbox, registry, metrics, measured, leases, transport)
 
 
 async def _open_providers(stack: AsyncExitStack, ground: _Ground) -> _Providers:
@@ -245,17 +251,19 @@ async def _open_key_limits(stack: AsyncExitStack, ground: _Ground) -> KeyLimits:
 
 
 def _operators(
-    ground: _Ground, providers: _Providers, guards: _Guards, readiness: Readiness
+    ground: _Ground, providers: _Providers, guards: _Guards, readiness: Readiness, watch: LoopWatch
 ) -> list[BaseRouteHandler]:
     """Return the routes beside the dialects'."""
+    upstreams, chat_types = tuple(providers.upstreams), ground.registry.names(GENERATORS)
     operations = Operations(
         readiness=readiness,
         metrics=ground.metrics,
+        gauges=Gauges(ground.metrics, providers.pool, watch, upstreams, chat_types),
         keys=guards.keys,
         pool=providers.pool,
         plugins=ground.registry.plugins(),
-        upstreams=tuple(providers.upstreams),
-        chat_types=ground.registry.names(GENERATORS),
+        upstreams=upstreams,
+        chat_types=chat_types,
         sandbox=ground.sandbox,
     )
     return [

@@ -43,6 +43,7 @@ GatewayError
 """
 
 import enum
+from collections.abc import Iterator
 from typing import ClassVar
 
 __all__ = [
@@ -87,6 +88,7 @@ __all__ = [
     "UpstreamUnavailable",
     "UpstreamUnreachable",
     "VerificationRequired",
+    "error_codes",
 ]
 
 
@@ -409,3 +411,14 @@ class Draining(GatewayUnavailable):
     """This process is shutting down; another one serves."""
 
     code = "draining"
+
+
+def error_codes() -> frozenset[str]:
+    """Return the code of every class of the tree; a provider's own words are not among them."""
+    return frozenset(_codes(GatewayError))
+
+
+def _codes(error: type[GatewayError]) -> Iterator[str]:
+    yield error.code
+    for narrower in error.__subclasses__():
+        yield from _codes(narrower)

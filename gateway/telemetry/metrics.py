@@ -4,6 +4,7 @@ The GenAI families carry the names of OpenTelemetry's conventions, so that exist
 ours begin with `gateway_`. A label value never comes from a client unless it is in a closed set.
 """
 
+from collections.abc import Set
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
@@ -51,13 +52,19 @@ _FIRST: Final = (
     30.0,
     60.0,
 )
+_OTHER: Final = "_other"
+_METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
 
 
 class Metrics:
-    """The gateway's metrics over a registry of their own."""
+    """The gateway's metrics over a registry of their own.
 
-    def __init__(self) -> None:
+    `error_types` are the error codes that may be labels; a provider's own words may not.
+    """
+
+    def __init__(self, error_types: Set[str] = frozenset()) -> None:
+        self._error_types = error_types | {""}
         self.registry = CollectorRegistry()
         made: dict[str, Any] = {"registry": self.registry}
         request = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"]
@@ -172,7 +179,6 @@ class Metrics:
         self.state_errors = Counter(
             "gateway_state_errors", "Failed state operations.", ["backend", "op"], **made
         )
-        self.media_bytes = Counter("gateway_media_bytes", "Bytes of media kept.", ["backend"], **made)
         self.media_failures = Counter(
             "gateway_media_archive_failures", "Media that could not be kept.", ["backend"], **made
         )
@@ -207,14 +213,16 @@ class Metrics:
         if observed.route == "unmatched":
             self.count(self.unmatched)
         else:
-            self.count(self.http_requests, observed.method, observed.route, str(observed.status))
-            self.observe(self.http_seconds, duration, observed.method, observed.route)
+            method = observed.method if observed.method in _METHODS else _OTHER
+            self.count(self.http_requests, method, observed.route, str(observed.status))
+            self.observe(self.http_seconds, duration, method, observed.route)
         if observed.chat_type:
             self._record_generation(observed, duration)
 
     def _record_generation(self, observed: Observation, duration: float) -> None:
-        labels = (observed.chat_type, observed.upstream or "_none", observed.model or "_other")
-        self.observe(self.generation_seconds, duration, *labels, observed.error_code)
+        labels = (observed.chat_type, observed.upstream or "_none", observed.model or _OTHER)
+        error_type = observed.error_code if observed.error_code in self._error_types else _OTHER
+        self.observe(self.generation_seconds, duration, *labels, error_type)
         first = observed.time_to_first_event
         if first is not None:
             self.observe(self.first_token_seconds, first, *labels)
@@ -232,6 +240,6 @@ class Metrics:
 
     def _record_media(self, observed: Observation) -> None:
         if observed.video_seconds:
-            self.count(self.video_seconds, observed.model or "_other", by=observed.video_seconds)
+            self.count(self.video_seconds, observed.model or _OTHER, by=observed.video_seconds)
         else:
-            self.count(self.images, observed.model or "_other", by=observed.media)
+            self.count(self.images, observed.model or _OTHER, by=observed.media)

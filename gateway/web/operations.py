@@ -23,6 +23,7 @@ from gateway.web.answers import send_blob
 from gateway.web.auth import KeyRing
 from gateway.web.body import ClientGone
 from gateway.web.errors import send_error
+from gateway.web.gauges import Gauges
 from gateway.web.key_admin import KEY_ROUTES
 from gateway.web.ranges import read_range
 
@@ -109,6 +110,7 @@ class Operations:
         *,
         readiness: Readiness,
         metrics: Metrics,
+        gauges: Gauges,
         keys: KeyRing,
         pool: AccountPool,
         plugins: Sequence[PluginInfo],
@@ -118,6 +120,7 @@ class Operations:
     ) -> None:
         self._readiness = readiness
         self._metrics = metrics
+        self._gauges = gauges
         self._keys = keys
         self._pool = pool
         self._plugins = plugins
@@ -140,6 +143,7 @@ class Operations:
 
         @get(METRICS.path, sync_to_thread=False)
         def metrics() -> Response[bytes]:
+            self._gauges.refresh(draining=self._readiness.draining)
             return Response(self._metrics.exposition(), media_type=_METRICS_TYPE)
 
         @get(STATUS.path)
