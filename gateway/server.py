@@ -51,18 +51,33 @@ def bind(settings: ServerSettings) -> list[socket.socket]:
     Raises:
         ConfigError: the address is taken or not ours.
     """
-    if settings.host != "localhost":
-        family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
-        return [_listen(family, settings.host, settings.port)]
-    first = _listen(socket.AF_INET, "127.0.0.1", settings.port)
     try:
-        return [first, _listen(socket.AF_INET6, "::1", first.getsockname()[1])]
-    except OSError:
+        if settings.host == "localhost":
+            return _listen_locally(settings.port)
+        return [_listen(settings.host, settings.port)]
+    except OSError as error:
+        other = "--port" if error.errno in (errno.EADDRINUSE, errno.EACCES) else "--host"
+        raise ConfigError(
+            f"cannot listen on {settings.host} port {settings.port}: {error.strerror}; "
+            f"choose another with {other}"
+        ) from error
+
+
+def _listen_locally(port: int) -> list[socket.socket]:
+    first = _listen("127.0.0.1", port)
+    try:
+        return [first, _listen("::1", first.getsockname()[1])]
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE and port:
+            # Half of this machine's clients would talk to somebody else.
+            first.close()
+            raise
         # No IPv6 on this machine: the other loopback serves alone.
         return [first]
 
 
-def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket:
+def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     # asyncio switches delayed sending off only for sockets that name their protocol.
     sock = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
@@ -72,12 +87,8 @@ def _listen(family: socket.AddressFamily, host: str, port: int) -> socket.socket
         sock.bind((host, port))
         sock.setblocking(False)
         sock.listen(2048)
-    except OSError as error:
+    except OSError:
         sock.close()
-        if error.errno in (errno.EADDRINUSE, errno.EACCES, errno.EADDRNOTAVAIL) and family is socket.AF_INET:
-            raise ConfigError(
-                f"cannot listen on {host} port {port}: {error.strerror}; choose another with --port"
-            ) from error
         raise
     return sock
 

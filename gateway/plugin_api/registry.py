@@ -110,7 +110,13 @@ class Registry:
             decoded = msgspec.convert(dict(settings.options), plugin.Settings, dec_hook=_decode)
         except msgspec.ValidationError as error:
             raise ConfigError(explain(error, plugin.Settings, path)) from error
-        upstream: Upstream = await plugin.create(decoded, context)
+        try:
+            upstream: Upstream = await plugin.create(decoded, context)
+        except Exception as error:  # opening runs strangers' code, which may raise anything
+            origin = _describe(self._entries[UPSTREAMS, settings.kind]).origin
+            raise PluginError(
+                f"{path}, of kind {settings.kind} from {origin}, cannot be opened: {_reason(error)}"
+            ) from error
         return upstream
 
     def _make_generator(self, chat_type: str) -> Generator:
@@ -144,11 +150,14 @@ def _import(entry: EntryPoint) -> Any:
     try:
         return entry.load()
     except Exception as error:  # an import runs strangers' code, which may raise anything
-        reason = (str(error).splitlines() or [""])[0]
         raise PluginError(
             f"{entry.name} in {entry.group}, shipped by {_describe(entry).origin}, cannot be imported: "
-            f"{type(error).__name__}: {reason}"
+            f"{_reason(error)}"
         ) from error
+
+
+def _reason(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 @cache

@@ -74,6 +74,7 @@ def test_a_signal_closes_the_gateway_and_is_exit_code_0(signal_number: int, tmp_
     assert not (tmp_path / "gateway.db-wal").exists(), "the state was not closed"
 
 
+KEYED = '[[auth.keys]]\nname = "a"\nkey = "sk-0123456789"\n'
 REFUSALS = [
     ("[server]\nprot = 1", {}, "server.port"),
     ("[server]\nworkers = 2", {}, "server.workers"),
@@ -84,6 +85,11 @@ REFUSALS = [
     ("", {"GATEWAY_SERVR__PORT": "1"}, "did you mean server"),
     ("", {"GATEWAY_PLUGINS__LOAD": '["t2x"]'}, "plugins.load"),
     ("", {"GATEWAY_STATE__URL__X": "1"}, "url is not a table"),
+    (KEYED, {"GATEWAY_SERVER__HOST": "no.such.host.invalid"}, "no.such.host.invalid"),
+    (KEYED, {"GATEWAY_SERVER__HOST": "192.0.2.1"}, "choose another with --host"),
+    (KEYED, {"GATEWAY_SERVER__HOST": "fe80::1"}, "fe80::1"),
+    ('[upstreams.box]\nkind = "sandbox"\npath = "/proc/x.db"\n', {}, "upstreams.box"),
+    ("", {"GATEWAY_MEDIA__STORE": "bogus://x"}, "media.store"),
 ]
 
 
@@ -98,8 +104,10 @@ def test_what_cannot_be_served_is_one_line_and_exit_code_2(
     assert word in answer.stderr
 
 
-def test_a_taken_port_is_one_line_and_exit_code_2(tmp_path: Path) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
+@pytest.mark.parametrize("address", ["127.0.0.1", "::1"])
+def test_a_taken_port_is_one_line_and_exit_code_2(tmp_path: Path, address: str) -> None:
+    family = socket.AF_INET6 if ":" in address else socket.AF_INET
+    with socket.create_server((address, 0), family=family) as taken:
         port = taken.getsockname()[1]
         answer = run("serve", "--port", str(port), cwd=tmp_path, **HERE)
     assert answer.returncode == 2

@@ -188,3 +188,18 @@ async def test_an_unknown_kind_names_the_nearest(install: Install, context: Upst
     install("acme-radio", "1", "acme_radio", RADIO, upstreams="radio = acme_radio:Radio")
     with pytest.raises(ConfigError, match=r"upstreams\.fm\.kind.*rdio.*did you mean radio\?"):
         await Registry().create_upstream(UpstreamSettings(kind="rdio"), context)
+
+
+async def test_an_upstream_that_cannot_be_opened_names_who_ships_it(
+    install: Install, context: UpstreamContext
+) -> None:
+    code = (
+        "import msgspec\n"
+        "class Radio:\n"
+        "    class Settings(msgspec.Struct): pass\n"
+        "    @classmethod\n"
+        "    async def create(cls, settings, context): raise OSError('no aerial')\n"
+    )
+    install("acme-radio", "1", "acme_radio", code, upstreams="radio = acme_radio:Radio")
+    with pytest.raises(PluginError, match=r"upstreams\.fm.*acme-radio 1.*OSError: no aerial"):
+        await Registry().create_upstream(UpstreamSettings(kind="radio"), context)
