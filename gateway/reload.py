@@ -110,6 +110,7 @@ async def following(source: Source | None, reload: Reload) -> AsyncIterator[None
     loop = asyncio.get_running_loop()
     loop.add_signal_handler(signal.SIGHUP, follower.ask)
     task = loop.create_task(follower.run())
+    task.add_done_callback(_report_crash)
     try:
         yield
     finally:
@@ -163,6 +164,11 @@ class _Follower:
             self._taken = await asyncio.to_thread(_stamp, self._files)
         self._reload.note(successful=True)
         get_logger().info("config_reloaded", restart_needed=list(waiting))
+
+
+def _report_crash(task: asyncio.Task[None]) -> None:
+    if not task.cancelled() and (error := task.exception()) is not None:
+        get_logger().error("config_no_longer_followed", exc_info=error)
 
 
 def _stamp(files: Sequence[Path]) -> _Stamp:

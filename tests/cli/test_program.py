@@ -1,16 +1,22 @@
 """The root command: help, exit codes, and commands that plugins add."""
 
 import json
+import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+import rich_click as click
 
 from gateway.cli.problems import as_problem
+from gateway.cli.program import program
 from gateway.config import ConfigError
 from gateway.plugin_api.registry import PluginError
 from gateway.state.store import StoreUnavailable
 from tests.cli.running import run
+
+DOCUMENT = Path(__file__).parents[2] / "docs" / "commands.md"
 
 
 def test_help_lists_our_commands_and_the_plugins() -> None:
@@ -54,3 +60,29 @@ def test_what_an_operator_can_mend_is_a_problem(error: Exception) -> None:
     problem = as_problem(error)
     assert problem is not None
     assert (str(problem), problem.exit_code) == ("x", 2)
+
+
+def commands_of(group: click.Group, prefix: str) -> dict[str, click.Command]:
+    """Return every command below a group by its full name."""
+    found: dict[str, click.Command] = {}
+    for name, command in group.commands.items():
+        path = f"{prefix} {name}"
+        found |= commands_of(command, path) if isinstance(command, click.Group) else {path: command}
+    return found
+
+
+@pytest.mark.parametrize("name", commands_of(program, "gateway"))
+def test_every_command_is_documented(name: str) -> None:
+    assert f"`{name}`" in DOCUMENT.read_text("utf-8")
+
+
+def test_every_command_and_option_explains_itself() -> None:
+    for name, command in commands_of(program, "gateway").items():
+        assert command.help, name
+        options = [option for option in command.params if isinstance(option, click.Option)]
+        assert [option.name for option in options if not option.help] == [], name
+
+
+def test_every_documented_command_exists() -> None:
+    documented = set(re.findall(r"`(gateway [a-z -]+)`", DOCUMENT.read_text("utf-8")))
+    assert documented == {*commands_of(program, "gateway"), "gateway sandbox"}
