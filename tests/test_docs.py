@@ -96,7 +96,7 @@ def test_every_error_code_is_documented(code: str) -> None:
 def test_every_address_is_in_the_readme() -> None:
     readme = text("README.md")
     routes = [f"{route.method} {route.path}" for dialect in Registry().dialects() for route in dialect.routes]
-    operators = [f"GET {operation.path}" for operation in OPERATIONS]
+    operators = [f"{operation.method} {operation.path}" for operation in OPERATIONS]
     assert [route for route in (*routes, *operators) if f"`{route}`" not in readme] == []
 
 

@@ -119,9 +119,16 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             media=self.media,
             usage=self.usage,
             chat_id=self.chat_id,
+            source_id=_source(self.request),
             error_code=self.error_code,
             error_message=self.error_message,
         )
+
+
+def _source(request: GenerationRequest) -> str:
+    """Return the task that this one goes on from: it is named instead of its chat."""
+    wanted = request.continuation
+    return wanted.parent_id if wanted and not wanted.chat_id else ""
 
 
 decode_task = msgspec.json.Decoder(Task).decode

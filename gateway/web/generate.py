@@ -1,9 +1,9 @@
 """POST and wait, stream, or walk away: the three ways to hand a generation over."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from contextlib import AsyncExitStack, aclosing
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import msgspec
 from litestar.types import Receive
@@ -72,6 +72,7 @@ class Generate:
         self._archive = archive
         self._streams = streams
         self._drain = drain
+        self._orphans: set[asyncio.Task[Any]] = set()
 
     def handlers(self) -> Mapping[Purpose, Handler]:
         """Return what this room serves."""
@@ -123,7 +124,7 @@ class Generate:
             exchange.observed.error_code = error.code
 
     async def _hand_over_whole(self, exchange: Exchange, generation: Answer) -> None:
-        result = await unless_gone(exchange.receive, collect(generation.events()))
+        result = await unless_gone(exchange.receive, self._lasting(collect(generation.events())))
         await self._once.remember(exchange.call.route.path, exchange.caller, generation, result)
         pieces = list(exchange.dialect.encode_result(generation.request, generation.reply, result))
         headers = [*JSON, *_ignored(generation)]
@@ -134,9 +135,18 @@ class Generate:
             opened = [await self._open_media(piece, stack) for piece in pieces]
             await exchange.answer_pieces(opened, headers)
 
+    def _lasting(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+        """Return work that goes on when its caller leaves, if that is wanted."""
+        if not self._drain:
+            return work
+        orphan = asyncio.get_running_loop().create_task(work)
+        self._orphans.add(orphan)
+        orphan.add_done_callback(self._orphans.discard)
+        return asyncio.shield(orphan)
+
     async def _hand_over_task(self, exchange: Exchange, generation: Answer) -> None:
         """Answer as soon as the work is a task."""
-        task_id = await unless_gone(exchange.receive, _accepted(generation.events()))
+        task_id = await unless_gone(exchange.receive, self._lasting(_accepted(generation.events())))
         view = await self._tasks.get(exchange.caller.owner, task_id)
         await exchange.answer_view(view, reply=generation.reply, headers=[*JSON, *_ignored(generation)])
 
@@ -215,7 +225,7 @@ async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
     try:
         return await work
     except asyncio.CancelledError:
-        if gone:
+        if gone and worker is not None and not worker.uncancel():
             raise ClientGone from None
         raise
     finally:

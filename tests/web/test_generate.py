@@ -1,0 +1,196 @@
+"""The three ways to hand a generation over, and clients who leave at any moment."""
+
+import asyncio
+import contextlib
+
+import httpx
+import pytest
+
+from gateway.web.body import ClientGone
+from gateway.web.generate import unless_gone
+from tests.serving import serving_gateway, settings_in
+
+pytestmark = pytest.mark.anyio
+
+
+class Line:
+    """A client's connection: silent until it leaves."""
+
+    def __init__(self) -> None:
+        self.left = asyncio.Event()
+        self.listeners = 0
+
+    async def receive(self) -> dict:
+        self.listeners += 1
+        try:
+            await self.left.wait()
+        finally:
+            self.listeners -= 1
+        return {"type": "http.disconnect"}
+
+
+async def test_work_that_is_done_at_once_is_never_watched():
+    line = Line()
+    line.left.set()
+
+    async def work() -> int:
+        return 7
+
+    assert await unless_gone(line.receive, work()) == 7
+    await asyncio.sleep(0.3)
+    assert line.listeners == 0
+
+
+async def test_a_client_that_leaves_ends_the_work_and_is_told_apart_from_a_cancellation():
+    line, ended = Line(), asyncio.Event()
+
+    async def work() -> None:
+        try:
+            await asyncio.sleep(60)
+        finally:
+            ended.set()
+
+    asyncio.get_running_loop().call_later(0.3, line.left.set)
+    with pytest.raises(ClientGone):
+        await asyncio.wait_for(unless_gone(line.receive, work()), 5)
+    assert ended.is_set()
+    assert line.listeners == 0
+    task = asyncio.current_task()
+    assert task is not None
+    assert task.cancelling() == 0, "the cancellation was left standing"
+
+
+async def test_a_client_that_left_before_the_watch_began_is_seen():
+    line = Line()
+    line.left.set()
+    with pytest.raises(ClientGone):
+        await unless_gone(line.receive, asyncio.sleep(60))
+
+
+async def test_a_cancellation_from_outside_stays_one():
+    line = Line()
+    waiting = asyncio.create_task(unless_gone(line.receive, asyncio.sleep(60)))
+    await asyncio.sleep(0.3)
+    assert line.listeners == 1
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+    await asyncio.sleep(0)
+    assert line.listeners == 0
+
+
+async def test_a_cancellation_from_outside_wins_over_a_client_that_leaves():
+    line = Line()
+    waiting = asyncio.create_task(unless_gone(line.receive, asyncio.sleep(60)))
+    await asyncio.sleep(0.3)
+    line.left.set()
+    await asyncio.sleep(0)
+    waiting.cancel()
+    with pytest.raises((asyncio.CancelledError, ClientGone)):
+        await waiting
+
+
+async def test_an_error_of_the_work_passes_unchanged_and_the_watch_ends():
+    line = Line()
+
+    async def work() -> None:
+        await asyncio.sleep(0.3)
+        raise KeyError("its own")
+
+    with pytest.raises(KeyError):
+        await unless_gone(line.receive, work())
+    await asyncio.sleep(0)
+    assert line.listeners == 0
+
+
+async def test_a_result_that_comes_with_the_leave_is_one_of_the_two():
+    for delay in (0.2, 0.25, 0.3):
+        line = Line()
+        asyncio.get_running_loop().call_later(delay, line.left.set)
+        with contextlib.suppress(ClientGone):
+            await unless_gone(line.receive, asyncio.sleep(delay))
+        task = asyncio.current_task()
+        assert task is not None
+        assert task.cancelling() == 0
+        await asyncio.sleep(0.01)  # A late cancellation would come now.
+
+
+async def test_pictures_in_the_body_are_bare_base64(client):
+    body = {"prompt": "a cat", "response_format": "b64_json", "n": 2}
+    answer = await client.post("/v1/images/generations", json=body, timeout=30)
+    pictures = answer.json()["data"]
+    assert len(pictures) == 2
+    assert all(picture["b64_json"].startswith("iVBOR") and "url" not in picture for picture in pictures)
+
+
+async def test_a_video_is_answered_with_its_task_and_found(client):
+    made = (await client.post("/v1/videos", json={"prompt": "waves"}, timeout=30)).json()
+    assert made["status"] in ("queued", "in_progress")
+    assert (await client.get(f"/v1/videos/{made['id']}")).json()["id"] == made["id"]
+    listed = (await client.get("/v1/videos")).json()
+    assert made["id"] in [video["id"] for video in listed["data"]]
+
+
+async def finished(client: httpx.AsyncClient, video_id: str) -> dict:
+    async with asyncio.timeout(60):
+        while True:
+            video = (await client.get(f"/v1/videos/{video_id}")).json()
+            if video["status"] in ("completed", "failed"):
+                return video
+            await asyncio.sleep(0.1)
+
+
+async def test_a_films_content_comes_whole_in_pieces_and_not_at_all(client):
+    made = (await client.post("/v1/videos", json={"prompt": "waves"}, timeout=30)).json()
+    early = await client.get(f"/v1/videos/{made['id']}/content")
+    assert early.status_code == 404
+    assert (await finished(client, made["id"]))["status"] == "completed"
+    path = f"/v1/videos/{made['id']}/content"
+    whole = await client.get(path)
+    assert (whole.status_code, whole.headers["content-type"]) == (200, "video/mp4")
+    film = whole.content
+    assert whole.headers["content-length"] == str(len(film))
+    assert b"ftyp" in film[:16]
+    for wanted, piece in [("bytes=0-9", film[:10]), ("bytes=-5", film[-5:]), ("bytes=10-", film[10:])]:
+        answer = await client.get(path, headers={"range": wanted})
+        assert (answer.status_code, answer.content) == (206, piece)
+        assert answer.headers["content-range"].endswith(f"/{len(film)}")
+    bad = await client.get(path, headers={"range": f"bytes={len(film)}-"})
+    assert (bad.status_code, bad.headers["content-range"]) == (416, f"bytes */{len(film)}")
+    head = await client.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["content-length"] == str(len(film))
+    assert (await client.get(path, params={"variant": "thumbnail"})).status_code == 400
+
+
+async def test_a_remix_names_what_it_was_made_from_and_stays_with_its_owner(client):
+    made = (await client.post("/v1/videos", json={"prompt": "waves"}, timeout=30)).json()
+    await finished(client, made["id"])
+    remix = await client.post(f"/v1/videos/{made['id']}/remix", json={"prompt": "at night"}, timeout=30)
+    assert remix.status_code == 200, remix.text
+    assert remix.json()["remixed_from_video_id"] == made["id"]
+    assert (await client.get(f"/v1/videos/{remix.json()['id']}")).json()["remixed_from_video_id"] == made[
+        "id"
+    ]
+
+
+async def test_a_native_chat_goes_on_over_http(client):
+    first = (await client.post("/api/chat", json={"message": "my name is Ada"}, timeout=30)).json()
+    again = {"message": "and?", "chatId": first["chatId"], "parentId": first["parentId"]}
+    second = await client.post("/api/chat", json=again, timeout=30)
+    assert second.status_code == 200, second.text
+    assert second.json()["chatId"] == first["chatId"]
+
+
+async def test_work_outlives_a_client_that_left_where_drain_is_set(tmp_path):
+    settings = settings_in(tmp_path, GATEWAY_SERVER__ON_DISCONNECT="drain")
+    wanted = 'gateway_upstream_attempts_total{account="sandbox/sandbox",op="t2t",outcome="ok"}'
+    story = "tell me a long story " * 40
+    async with serving_gateway(settings) as served, httpx.AsyncClient(base_url=served.url) as client:
+        with pytest.raises(httpx.ReadTimeout):
+            await client.post("/api/chat", json={"message": story}, timeout=0.3)
+        for _ in range(200):
+            if wanted in (await client.get("/metrics")).text:
+                return
+            await asyncio.sleep(0.1)
+    raise AssertionError("the work was cancelled with its client")
