@@ -148,7 +148,6 @@ class DispatchRun:
     def note_returned(self, account: Account, chat_type: str, outcome: str, seconds: float) -> None:
         """Count a finished attempt."""
         self._lease = None
-        self._observed.upstream_seconds += seconds
         metrics = self.lending.metrics
         metrics.count(metrics.attempts, f"{account.upstream}/{account.id}", chat_type, outcome)
         metrics.observe(metrics.attempt_seconds, seconds, account.upstream, chat_type, outcome)

@@ -8,7 +8,8 @@ __all__ = ["Observation"]
 class Observation:
     """What is known about one request, for its log line and its metrics.
 
-    Mutable on purpose and owned by the request alone. Times are on the monotonic clock, in seconds.
+    Mutable on purpose and owned by the request alone. Times are on the monotonic clock, in seconds;
+    `upstream_seconds` is what was spent waiting for bytes of providers, or for connections to them.
     """
 
     __slots__ = (

@@ -18,6 +18,7 @@ from gateway.transport.headers import Headers
 from gateway.transport.httpx_transport import HttpxTransport
 from gateway.transport.limits import Caps, Deadlines
 from gateway.transport.transport import Exchange, Transport
+from gateway.transport.waiting import Waiting, measure_waiting
 
 __all__ = [
     "BatchingTransport",
@@ -38,4 +39,6 @@ __all__ = [
     "TotalTimeout",
     "Transport",
     "TransportError",
+    "Waiting",
+    "measure_waiting",
 ]

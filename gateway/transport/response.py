@@ -1,11 +1,13 @@
 """One response, from its first byte to its last."""
 
 import asyncio
+from time import monotonic
 
 import httptools
 
 from gateway.transport.errors import ConnectionLost, ProtocolError, TooLarge, TransportError
 from gateway.transport.limits import Caps
+from gateway.transport.waiting import present_waiting
 
 __all__ = ["Response"]
 
@@ -33,6 +35,8 @@ class Response:
         "_quiet",
         "_refusal",
         "_waiter",
+        "_waiting",
+        "_woken_at",
         "buffered",
         "complete",
         "error",
@@ -51,6 +55,8 @@ class Response:
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
+        self._waiting = present_waiting()
+        self._woken_at = 0.0
         self._refusal: TransportError | None = None
         self._head_size = self._body_size = self._quiet = 0
         self._interim = self._announced = False
@@ -128,14 +134,20 @@ class Response:
         if self._waiter is not None:
             raise RuntimeError("two tasks read one response")
         self._waiter = self._loop.create_future()
+        self._woken_at = 0.0
+        began = monotonic()
         try:
             await self._waiter
         finally:
             self._waiter = None
+            if self._waiting is not None:
+                # Until the bytes came: how long the woken reader stands in line is our own affair.
+                self._waiting.seconds += (self._woken_at or monotonic()) - began
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
+            self._woken_at = monotonic()
 
     # The parser's side.
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from math import inf
+from time import monotonic
 from types import TracebackType
 from typing import Self
 
@@ -20,6 +21,7 @@ from gateway.transport.proxy import open_tunnel, parse_proxy
 from gateway.transport.request import Body, Fields, declared_length, encode_head, sets, slices
 from gateway.transport.response import Response
 from gateway.transport.target import Target, split_url
+from gateway.transport.waiting import present_waiting
 
 __all__ = ["Exchange", "Transport"]
 
@@ -128,9 +130,14 @@ class Transport:
         if self._pool.closed:
             raise ConnectError("the transport is closed")
         limit = min(deadlines.connect, deadlines.total)
-        with _connect_errors(target):
-            async with asyncio.timeout(None if limit == inf else limit):
-                return await self._establish(target)
+        began = monotonic()
+        try:
+            with _connect_errors(target):
+                async with asyncio.timeout(None if limit == inf else limit):
+                    return await self._establish(target)
+        finally:
+            if (waiting := present_waiting()) is not None:
+                waiting.seconds += monotonic() - began
 
     async def _establish(self, target: Target) -> Connection:
         context = await self._context() if target.secure else None

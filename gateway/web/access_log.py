@@ -10,6 +10,7 @@ from litestar.types import ASGIApp, Message, Receive, Scope, Send
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
 from gateway.telemetry.request_log import RequestLog
+from gateway.transport import measure_waiting
 from gateway.web.answers import Headers
 
 __all__ = ["AccessLog"]
@@ -39,10 +40,12 @@ class AccessLog:
         observed = _observe(scope)
         scope["gateway.observed"] = observed  # type: ignore[typeddict-unknown-key]
         self._metrics.in_progress += 1
+        waiting = measure_waiting()
         try:
             await self._app(scope, receive, _identified(send, observed, self._headers))
         finally:
             self._metrics.in_progress -= 1
+            observed.upstream_seconds = waiting.seconds
             self._finish(scope, observed)
 
     def _finish(self, scope: Any, observed: Observation) -> None:

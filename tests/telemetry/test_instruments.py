@@ -1,5 +1,5 @@
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client import Counter as TheirCounter
@@ -20,6 +20,7 @@ def _text(registry: CollectorRegistry) -> list[bytes]:
     ]
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.text(max_size=3), _values, max_size=3))
 def test_a_histogram_reads_as_prometheus_clients_own(values: dict[str, list[float]]) -> None:
     ours, theirs = CollectorRegistry(), CollectorRegistry()

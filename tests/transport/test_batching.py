@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.transport import BatchingTransport
@@ -75,6 +75,7 @@ async def test_aborting_does_not(below: Below, transport: BatchingTransport) -> 
     assert (below.writes, below.ended) == ([], "aborted")
 
 
+@settings(deadline=None)
 @given(st.lists(st.one_of(st.none(), st.integers(0, 100_000))))
 def test_every_byte_arrives_in_order(steps: list[int | None]) -> None:
     """None is a pass of the loop, a number the size of a write."""
