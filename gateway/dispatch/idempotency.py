@@ -46,6 +46,9 @@ _ALIVE_SECONDS = 6.0
 _BEAT_SECONDS = 2.0
 _JOIN_SECONDS = 60.0
 _LOOK_SECONDS = 0.1
+_SEARCH_SECONDS = 20.0
+"""How long a repetition waits for a submit to be found whose caller has gone."""
+_IN_PROGRESS = "the first call with this key is still under way"
 
 
 class Answer(Protocol):
@@ -112,7 +115,7 @@ class Idempotency:
             if answer is not None:
                 return answer
             if time.monotonic() > deadline:
-                raise await self._unresolved(entry)
+                raise Conflict(_IN_PROGRESS, code="idempotency_in_progress")
             await asyncio.sleep(_LOOK_SECONDS)
 
     async def remember(
@@ -122,7 +125,7 @@ class Idempotency:
         if isinstance(generation, Generation) and result.media and not generation.durable:
             entry = _Entry(self._store, route, caller, generation)
             try:
-                await entry.claim(None)
+                await entry.claim(await self._store.get(_TABLE, entry.name))
                 await entry.finish(await self._lasting(result), generation.ignored)
             except (WriteConflict, StoreUnavailable):
                 get_logger().warning("retry_memory_not_stored", request_id=caller.request_id)
@@ -130,18 +133,15 @@ class Idempotency:
     async def _look(self, entry: "_Entry", caller: Caller, generation: Generation) -> Answer | None:
         """Return what to answer with, None while the first call is still under way."""
         record = await self._store.get(_TABLE, entry.name)
-        known = _decode(record.value) if record else None
-        if known is None and not (entry.keyed or generation.durable):
+        if record is None and not (entry.keyed or generation.durable):
             return generation
-        if known is not None and known.digest != entry.digest:
-            raise IdempotencyKeyReuse("the Idempotency-Key was used with another body")
-        if known is not None and (entry.keyed or caller.retry > 0):
-            state = await self._tasks.find_state(known.reply.id) if known.durable else None
-            answer = self._join(known, state, generation)
-            if answer is not None or state is not None or known.alive > await self._store.now():
+        if record is not None and (entry.keyed or caller.retry):
+            known = _decode(record.value)
+            if known.digest != entry.digest:
+                raise IdempotencyKeyReuse("the Idempotency-Key was used with another body")
+            answer, over = await self._repeat(known, generation)
+            if not over:
                 return answer
-            if not known.durable:
-                raise AmbiguousSubmit("the first call with this key ended before its answer was whole")
             generation.answer_as(known.reply.id)
         try:
             await entry.claim(record)
@@ -150,13 +150,22 @@ class Idempotency:
         failpoint("key_claimed")
         return _First(entry, generation, self._lasting)
 
-    async def _unresolved(self, entry: "_Entry") -> GatewayError:
-        """Return why a repetition gets no answer after a minute."""
-        record = await self._store.get(_TABLE, entry.name)
-        task_id = _decode(record.value).reply.id if record else ""
-        if task_id and await self._tasks.find_state(task_id):
-            return AmbiguousSubmit("it is not known whether the task was made", task_id=task_id)
-        return Conflict("the first call with this key is still under way", code="idempotency_in_progress")
+    async def _repeat(self, known: _Memory, generation: Generation) -> tuple[Answer | None, bool]:
+        """Return the first call's answer if there is one, and whether that call died without a trace.
+
+        Then it may be made again, under the same id: should the first one live after all, only one of the
+        two can store its intent.
+        """
+        state = await self._tasks.find_state(known.reply.id) if known.durable else None
+        answer = self._join(known, state, generation)
+        silent = await self._store.now() - known.alive
+        if answer is not None or silent <= 0.0:
+            return answer, False
+        if state is not None and silent > _SEARCH_SECONDS:
+            raise AmbiguousSubmit(_unknown(known.reply.id), task_id=known.reply.id)
+        if state is None and not known.durable:
+            raise AmbiguousSubmit("the first call with this key ended before its answer was whole")
+        return None, state is None
 
     def _join(self, known: _Memory, state: State | None, generation: Generation) -> Answer | None:
         """Return the answer that is there already; a submit that is being looked for has none yet."""
@@ -178,6 +187,10 @@ class Idempotency:
         """Return a result without bytes: they are kept as files, and their addresses remembered."""
         media = tuple([await self._archive.keep(medium) for medium in result.media])
         return msgspec.structs.replace(result, media=media)
+
+
+def _unknown(task_id: str) -> str:
+    return f"the first call ended before its answer came; task {task_id} is being looked for"
 
 
 class _Entry:

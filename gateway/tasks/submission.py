@@ -24,8 +24,8 @@ from gateway.telemetry.logging import get_logger
 
 __all__ = ["Order", "Submission", "intend"]
 
-_LOST = "the provider's answer to the submit was lost; the task is being looked for"
-_UNSTORED = "the submit was accepted, which cannot be stored now; the task is being looked for"
+_LOST = "the provider's answer to the submit was lost"
+_UNSTORED = "the submit was accepted, which cannot be stored now"
 _STORE_TRIES = 600
 
 
@@ -129,7 +129,7 @@ class Submission:
             get_logger().warning("task_unknown_not_stored", task_id=grip.task.id)
         if isinstance(error, TaskIdMissing):
             return TaskIdMissing(error.message, task_id=grip.task.id, sent=True)
-        return AmbiguousSubmit(_LOST, task_id=grip.task.id, sent=True)
+        return _ambiguous(_LOST, grip.task.id)
 
     async def _accept(self, grip: Grip, found: UpstreamTask) -> Task:
         """Store the provider's id; from here on the poller has the task.
@@ -143,7 +143,7 @@ class Submission:
             return await self._join(found, due)
         except StoreUnavailable:
             _keep_trying(self._join(found, due))
-            raise AmbiguousSubmit(_UNSTORED, task_id=grip.task.id, sent=True) from None
+            raise _ambiguous(_UNSTORED, grip.task.id) from None
         failpoint("accepted")
         return grip.task
 
@@ -160,7 +160,12 @@ class Submission:
                 return await self._records.change(self._order.id, accept, due=due)
             except StoreUnavailable:
                 await asyncio.sleep(1.0)
-        raise AmbiguousSubmit(_LOST, task_id=self._order.id, sent=True)
+        raise _ambiguous(_LOST, self._order.id)
+
+
+def _ambiguous(what: str, task_id: str) -> AmbiguousSubmit:
+    """Name the task in the sentence too: not every dialect has a place for it."""
+    return AmbiguousSubmit(f"{what}; task {task_id} is being looked for", task_id=task_id, sent=True)
 
 
 _TRYING: set[asyncio.Task[Task]] = set()

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import re
 import time
 from collections import Counter
 from contextlib import ExitStack
@@ -65,11 +66,8 @@ class World:
     ) -> None:
         folder.mkdir(exist_ok=True)
         self.name = folder.name
-        toml = provider.configured(
-            "token-a",
-            "token-b",
-            more=f'[state]\nurl = "{state}"\n[media]\nstore = "file://{folder}/media"\n[log]\nformat = "json"\n',
-        )
+        kept = f'[state]\nurl = "{state}"\n[media]\nstore = "file://{folder}/media"\n'
+        toml = provider.configured("token-a", "token-b", more=kept)
         self.provider = provider
         self.rng = rng
         self.replicas = [Replica(folder / f"replica-{at}", toml) for at in range(replicas)]
@@ -190,4 +188,6 @@ class World:
 
 
 def _task_id(answer: httpx.Response) -> str:
-    return str(answer.json()["error"].get("task_id", ""))
+    found = re.search(r"[0-9a-f]{32}", answer.json()["error"]["message"])
+    assert found is not None, answer.text
+    return found[0]

@@ -1,0 +1,263 @@
+"""Driving tasks to their ends: budgets, claims, absent accounts, lost providers, old age."""
+
+import asyncio
+import time
+from contextlib import AsyncExitStack
+
+import pytest
+
+from gateway.accounts.account import Account
+from gateway.generation.errors import AccountRejected, AmbiguousSubmit, UpstreamUnavailable
+from gateway.generation.events import Media
+from gateway.plugin_api.protocols import TaskState
+from gateway.state.memory_leases import MemoryLeases
+from gateway.state.sqlite import SqliteStore
+from gateway.tasks.submission import intend
+from tests.tasks.scripted import ACCOUNT, FILM, ScriptedUpstream, opened, order, until
+
+pytestmark = pytest.mark.anyio
+
+
+async def submitted(engine, upstream, prompt="film", account=ACCOUNT):
+    return await engine.submit(order(prompt, account=account), upstream, AsyncExitStack())
+
+
+async def status(engine, task):
+    return (await engine.get("alice", task.id)).status
+
+
+async def ended(engine, task, word="completed"):
+    async def is_so():
+        return await status(engine, task) == word
+
+    await until(is_so)
+    return await engine.get("alice", task.id)
+
+
+async def test_no_task_is_polled_more_often_than_the_interval(store, leases, tmp_path):
+    upstream = ScriptedUpstream(seconds=1.0)
+    async with (
+        opened(store, leases, tmp_path, upstream, poll_interval_seconds=0.2) as one,
+        opened(store, leases, tmp_path, upstream, poll_interval_seconds=0.2) as two,
+    ):
+        task = await submitted(one, upstream)
+        await asyncio.gather(ended(one, task), ended(two, task))
+        times = [at for _, at in upstream.poll_times]
+        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        assert gaps
+        assert min(gaps) >= 0.19
+        assert upstream.polls["provider-film"] <= 6
+
+
+async def test_an_accounts_budget_holds_over_all_replicas(store, leases, tmp_path):
+    upstream = ScriptedUpstream(seconds=60)
+    tasks = {"polls_per_second": 10, "poll_interval_seconds": 0.01}
+    async with AsyncExitStack() as stack:
+        rooms = [
+            await stack.enter_async_context(opened(store, leases, tmp_path, upstream, **tasks))
+            for _ in range(3)
+        ]
+        for at in range(30):
+            await submitted(rooms[at % 3], upstream, f"film {at}")
+        await asyncio.sleep(2.5)
+    times = [at for _, at in upstream.poll_times]
+    busiest = max(sum(start <= at < start + 0.98 for at in times) for start in times)
+    assert busiest <= 10
+    assert len(times) >= 18, "the budget is used"
+
+
+async def test_a_full_account_does_not_hold_another_up(store, leases, tmp_path):
+    upstream = ScriptedUpstream(seconds=60)
+    other = Account(upstream="scripted", id="two")
+    tasks = {"polls_per_second": 5}
+    async with opened(store, leases, tmp_path, upstream, accounts=(ACCOUNT, other), **tasks) as engine:
+        for at in range(60):
+            await submitted(engine, upstream, f"film {at}")
+        upstream.seconds = 0
+        task = await submitted(engine, upstream, "quick", other)
+        began = time.monotonic()
+        await ended(engine, task)
+        assert time.monotonic() - began < 1.5
+
+
+async def test_every_task_of_a_full_account_gets_its_turn(store, leases, tmp_path):
+    upstream = ScriptedUpstream()
+    async with opened(store, leases, tmp_path, upstream, polls_per_second=50) as engine:
+        began = time.monotonic()
+        tasks = [await submitted(engine, upstream, f"film {at}") for at in range(150)]
+        await asyncio.gather(*(ended(engine, task) for task in tasks))
+        assert time.monotonic() - began < 1.2 * 150 / 50 + 1.5
+        assert upstream.polls.total() <= 160
+
+
+async def test_failed_polls_are_no_failed_task(store, leases, tmp_path):
+    upstream = ScriptedUpstream()
+    faults = [UpstreamUnavailable("502"), RuntimeError("a plugin's fault"), AccountRejected("401")]
+
+    async def stumble(upstream, task):
+        if faults:
+            raise faults.pop()
+
+    upstream.on_poll = stumble
+    async with opened(store, leases, tmp_path, upstream, poll_interval_seconds=0.01) as engine:
+        await ended(engine, await submitted(engine, upstream))
+        assert upstream.polls["provider-film"] == 4
+
+
+async def test_a_task_waits_for_its_account_and_goes_on(store, leases, tmp_path):
+    upstream = ScriptedUpstream(seconds=0.1)
+    room = opened(store, leases, tmp_path, upstream, poll_interval_seconds=0.02)
+    async with room as engine:
+        task = await submitted(engine, upstream)
+        account = room.known.pop((ACCOUNT.upstream, ACCOUNT.id))
+        await asyncio.sleep(0.5)
+        before = upstream.polls.total()
+        assert await status(engine, task) == "processing"
+        room.known[ACCOUNT.upstream, ACCOUNT.id] = account
+        await ended(engine, task)
+        assert upstream.polls.total() > before
+
+
+async def test_a_provider_that_forgets_is_asked_again_before_it_is_believed(store, leases, tmp_path):
+    upstream = ScriptedUpstream()
+    async with opened(store, leases, tmp_path, upstream, poll_interval_seconds=0.01) as engine:
+
+        async def forget(upstream, task):
+            return TaskState("missing")
+
+        upstream.on_poll = forget
+        view = await ended(engine, await submitted(engine, upstream), "failed")
+        assert view.error_code == "task_missing"
+        assert upstream.polls["provider-film"] == 4
+
+
+async def test_a_task_that_never_ends_expires(store, leases, tmp_path):
+    upstream = ScriptedUpstream(seconds=60)
+    async with opened(store, leases, tmp_path, upstream, max_age_hours=0.3 / 3600) as engine:
+        view = await ended(engine, await submitted(engine, upstream), "failed")
+        assert view.error_code == "expired"
+
+
+async def test_old_age_is_no_reason_to_pass_a_finished_film_over(store, leases, tmp_path):
+    upstream = ScriptedUpstream()
+    async with opened(store, leases, tmp_path, upstream, max_age_hours=1e-9) as engine:
+        assert (await ended(engine, await submitted(engine, upstream))).media == (FILM,)
+
+
+async def test_a_task_whose_time_is_over_is_swept_with_its_files(store, leases, tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.tasks.grip.HOLD_SECONDS", 0.5)
+    monkeypatch.setattr("gateway.tasks.poller.HOLD_SECONDS", 0.5)
+    upstream = ScriptedUpstream()
+    upstream.media = (Media("video", data=b"film", media_type="video/mp4"),)
+    async with opened(store, leases, tmp_path, upstream, ttl_hours=0.7 / 3600) as engine:
+        task = await submitted(engine, upstream)
+        view = await ended(engine, task)
+        assert view.expires == pytest.approx(view.finished + 0.7)
+        assert list((tmp_path / "media/media").iterdir())
+        await until(lambda: _gone(store, task))
+        assert not list((tmp_path / "media/media").iterdir())
+
+
+async def _gone(store, task):
+    return await store.get("tasks", task.id) is None
+
+
+async def test_a_slow_poll_keeps_its_task_to_itself(store, leases, tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.tasks.grip.HOLD_SECONDS", 0.3)
+    monkeypatch.setattr("gateway.tasks.poller.HOLD_SECONDS", 0.3)
+    upstream = ScriptedUpstream()
+    at_once = most = 0
+
+    async def dawdle(upstream, task):
+        nonlocal at_once, most
+        at_once += 1
+        most = max(most, at_once)
+        await asyncio.sleep(1.0)
+        at_once -= 1
+
+    upstream.on_poll = dawdle
+    async with opened(store, leases, tmp_path, upstream) as one, opened(store, leases, tmp_path, upstream):
+        await ended(one, await submitted(one, upstream))
+    assert most == 1
+    assert upstream.polls["provider-film"] == 1
+
+
+async def test_a_store_that_is_away_only_pauses(store, leases, tmp_path):
+    upstream = ScriptedUpstream(seconds=0.1)
+    async with opened(store, leases, tmp_path, upstream) as engine:
+        task = await submitted(engine, upstream)
+        store.fail = lambda method: "before"
+        await asyncio.sleep(0.6)
+        store.fail = lambda method: None
+        await ended(engine, task)
+
+
+async def test_a_writer_that_does_not_know_whether_it_wrote_finds_out(store, leases, tmp_path, monkeypatch):
+    monkeypatch.setattr("gateway.tasks.grip.HOLD_SECONDS", 0.5)
+    monkeypatch.setattr("gateway.tasks.poller.HOLD_SECONDS", 0.5)
+    upstream = ScriptedUpstream()
+    async with opened(store, leases, tmp_path, upstream) as engine:
+        task = await submitted(engine, upstream)
+        puts = iter(["after"] * 3)
+        store.fail = lambda method: next(puts, None) if method == "put" else None
+        view = await ended(engine, task)
+        assert view.media == (FILM,)
+
+
+async def test_a_submit_whose_process_died_is_found_at_the_provider(store, leases, tmp_path, monkeypatch):
+    """The record says `submitting` and nobody keeps it: exactly what a killed process leaves."""
+    upstream = ScriptedUpstream()
+    await _leave_intent(store, leases, tmp_path, upstream, monkeypatch)
+    await upstream.submit(None, await upstream.prepare(order("film").request, ACCOUNT, None), ACCOUNT)
+    async with opened(store, leases, tmp_path, upstream) as engine:
+        await ended(engine, order("film"))
+    assert upstream.submits["film"] == 1
+
+
+async def test_a_submit_without_a_trace_ends_ambiguous_after_its_time(store, leases, tmp_path, monkeypatch):
+    upstream = ScriptedUpstream()
+    await _leave_intent(store, leases, tmp_path, upstream, monkeypatch)
+    monkeypatch.setattr("gateway.tasks.look._RECONCILE_SECONDS", 0.5)
+    async with opened(store, leases, tmp_path, upstream, poll_interval_seconds=0.02) as engine:
+        view = await ended(engine, order("film"), "failed")
+        assert view.error_code == AmbiguousSubmit.code
+        assert view.finished - view.created > 0.5
+    assert not upstream.submits
+
+
+async def _leave_intent(store, leases, tmp_path, upstream, monkeypatch):
+    from gateway.config import TaskSettings
+    from gateway.tasks.clock import SetClock
+    from gateway.tasks.records import TaskRecords
+    from gateway.tasks.waiters import Waiters
+    from gateway.telemetry.metrics import Metrics
+
+    async def announce(task):
+        """Tell nobody."""
+
+    monkeypatch.setattr("gateway.tasks.grip.HOLD_SECONDS", 0.2)
+    records = TaskRecords(store, TaskSettings(), Metrics(), Waiters(), announce)
+    prepared = await upstream.prepare(order("film").request, ACCOUNT, None)
+    await intend(records, order("film"), prepared, SetClock(await store.now()))
+
+
+async def test_a_clock_that_jumps_ends_no_task(store, leases, tmp_path, monkeypatch):
+    upstream = ScriptedUpstream(seconds=0.5)
+    async with opened(store, leases, tmp_path, upstream) as engine:
+        task = await submitted(engine, upstream)
+        ahead = time.time() + 100_000
+        monkeypatch.setattr("gateway.tasks.submission.time.time", lambda: ahead)
+        await ended(engine, task)
+
+
+async def test_a_new_process_goes_on_where_the_old_one_stopped(tmp_path):
+    upstream = ScriptedUpstream(seconds=0.3)
+    path = str(tmp_path / "gateway.db")
+    for turn in range(2):
+        store = await SqliteStore.open(path)
+        async with opened(store, MemoryLeases(), tmp_path, upstream) as engine:
+            task = await submitted(engine, upstream) if turn == 0 else order("film")
+            if turn == 1:
+                await ended(engine, task)
+        await store.aclose()
+    assert upstream.submits["film"] == 1
