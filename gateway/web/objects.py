@@ -40,8 +40,9 @@ class TaskObjects:
 
     async def get(self, exchange: Exchange) -> None:
         """Answer with the task as its record has it; the provider is not asked."""
-        exchange.observed.task_id = exchange.call.path["id"]
-        await exchange.answer_view(await self._tasks.get(exchange.caller.owner, exchange.call.path["id"]))
+        view = await self._tasks.get(exchange.caller.owner, exchange.call.path["id"])
+        exchange.observed.task_id = view.id
+        await exchange.answer_view(view)
 
     async def list(self, exchange: Exchange) -> None:
         """Answer with a page of the caller's tasks."""
