@@ -4,6 +4,7 @@ import asyncio
 import shutil
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -46,9 +47,9 @@ def doctor(config_path: Path | None, live: bool, as_json: bool) -> None:
     settings = load_settings(config_path)
     findings = [
         *_check(settings),
-        look("port", lambda: _port(settings)),
+        look("port", partial(_port, settings)),
         look("clock and state", lambda: asyncio.run(_clock_and_state(settings))),
-        look("disk", lambda: _disk(settings)),
+        look("disk", partial(_disk, settings)),
     ]
     if live:
         with progress("asking the providers"):
@@ -63,7 +64,7 @@ def _check(settings: "Settings") -> Sequence[Finding]:
         "upstreams": lambda settings: asyncio.run(_upstreams(settings)),
         "state": _state,
     }
-    return [look(what, lambda run=run: run(settings)) for what, run in checks.items()]  # type: ignore[misc]
+    return [look(what, partial(run, settings)) for what, run in checks.items()]
 
 
 def _plugins(settings: "Settings") -> str:

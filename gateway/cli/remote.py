@@ -14,6 +14,16 @@ from gateway.cli.problems import CANNOT, NO, Problem
 __all__ = ["Remote"]
 
 
+class _Redirects(urllib.request.HTTPRedirectHandler):
+    """Follows redirects without the key: it is for the address that was asked."""
+
+    def redirect_request(self, *args: Any, **named: Any) -> urllib.request.Request | None:
+        request = super().redirect_request(*args, **named)
+        if request is not None:
+            request.remove_header("Authorization")
+        return request
+
+
 class Remote:
     """The gateway at `url`, asked with a client key ("" for none)."""
 
@@ -22,7 +32,7 @@ class Remote:
         self._key = key
         # A proxy in the environment is no way to this very machine.
         proxies = urllib.request.ProxyHandler({}) if _is_local(url) else urllib.request.ProxyHandler()
-        self._opener = urllib.request.build_opener(proxies)
+        self._opener = urllib.request.build_opener(proxies, _Redirects)
 
     def get(self, path: str) -> Any:
         """Return the JSON at `path`. Raises `Problem`."""

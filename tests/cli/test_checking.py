@@ -32,7 +32,7 @@ def test_a_good_configuration_says_what_would_be_served_and_leaves_no_file(tmp_p
         ('[upstreams.a]\nkind = "qwen_chat"\nbase_ulr = "x"\n', "upstreams"),
         ('[plugins]\nload = ["nonsense"]\n', "plugins"),
         ('[[auth.keys]]\nname = "a"\nkey_file = "/nowhere"\n', "keys"),
-        ('[state]\nurl = "sqlite:////nowhere/gateway.db"\n', "state"),
+        ('[state]\nurl = "sqlite:////proc/nowhere/gateway.db"\n', "state"),
         ('[state]\nurl = "cassandra://x"\n', "state"),
     ],
 )

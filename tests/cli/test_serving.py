@@ -80,7 +80,7 @@ REFUSALS = [
     ("[server]\nworkers = 2", {}, "server.workers"),
     ('[server]\nhost = "0.0.0.0"', {}, "gateway keys create"),
     ('[upstreams.a]\nkind = "qwen_caht"', {}, "qwen_chat"),
-    ("", {"GATEWAY_STATE__URL": "sqlite:////nowhere/gateway.db"}, "/nowhere/gateway.db"),
+    ("", {"GATEWAY_STATE__URL": "sqlite:////proc/nowhere/gateway.db"}, "/proc/nowhere/gateway.db"),
     ("", {"GATEWAY_STATE__URL": "cassandra://x"}, "state.url"),
     ("", {"GATEWAY_SERVR__PORT": "1"}, "did you mean server"),
     ("", {"GATEWAY_PLUGINS__LOAD": '["t2x"]'}, "plugins.load"),
