@@ -1,19 +1,17 @@
 """What a generation produces: a stream of frozen events.
 
-Grammar: ``(thread | delta | media | task | progress | usage)* (finish | failure)``.
-Usage is cumulative and the last one wins; a task is accepted at most once and before any media.
+Grammar: ``(thread | delta | media | task | progress | usage)* finish``.
+Usage is cumulative and the last one wins; a task is accepted at most once and before any media. What goes
+wrong is raised, it is no event.
 """
 
 from typing import Any, Literal
 
 import msgspec
 
-from gateway.generation.errors import GatewayError
-
 __all__ = [
     "AnyEvent",
     "Event",
-    "Failure",
     "Finish",
     "FinishReason",
     "Media",
@@ -120,19 +118,6 @@ class Finish(Event, frozen=True, gc=False, tag="finish"):
     extra: dict[str, Any] | None = None
 
 
-class Failure(Event, frozen=True, gc=False, tag="failure"):
-    """The bad end, after the headers went out. Made in one place only: before that, it is raised."""
-
-    code: str
-    message: str
-    status: int = 502
-
-    @classmethod
-    def of(cls, error: GatewayError) -> "Failure":
-        """Say an error as an event."""
-        return cls(code=error.code, message=error.message, status=error.status)
-
-
 class Thread(Event, frozen=True, gc=False, tag="thread"):
     """The provider's conversation handle: kept by dispatch, never encoded, never shown.
 
@@ -144,14 +129,5 @@ class Thread(Event, frozen=True, gc=False, tag="thread"):
 
 
 AnyEvent = (
-    TextDelta
-    | ReasoningDelta
-    | ToolCallDelta
-    | Media
-    | TaskAccepted
-    | Progress
-    | Usage
-    | Finish
-    | Failure
-    | Thread
+    TextDelta | ReasoningDelta | ToolCallDelta | Media | TaskAccepted | Progress | Usage | Finish | Thread
 )

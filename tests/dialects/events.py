@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
+from gateway.generation.errors import AnswerCut, RateLimited
 from gateway.generation.events import (
     AnyEvent,
-    Failure,
     Finish,
     Media,
     Progress,
@@ -37,7 +37,7 @@ finish = st.builds(
     st.sampled_from([(), ("stop", "length")]),
     st.none() | st.just({"system_fingerprint": "fp"}),
 )
-failure = st.builds(Failure, st.sampled_from(["upstream_error", "rate_limited"]), TEXT)
+errors = st.builds(AnswerCut, TEXT) | st.builds(RateLimited, TEXT)
 
 
 @st.composite

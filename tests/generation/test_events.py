@@ -5,10 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.generation.errors import RateLimited
 from gateway.generation.events import (
     AnyEvent,
-    Failure,
     Finish,
     Media,
     Progress,
@@ -41,7 +39,6 @@ events = st.one_of(
     st.builds(Progress, st.floats(0, 1), texts),
     st.builds(Usage, *[counts] * 7, st.floats(0, 1e6)),
     st.builds(Finish, reasons, st.lists(reasons, max_size=3).map(tuple), extras),
-    st.builds(Failure, texts, texts, st.integers(400, 599)),
     st.builds(Thread, texts, texts),
 )
 
@@ -60,9 +57,5 @@ def test_no_event_can_be_changed(event: AnyEvent) -> None:
 
 def test_every_kind_of_event_is_drawn_here() -> None:
     kinds = {type(event) for event in (TextDelta(""), ReasoningDelta(""), ToolCallDelta(0), Media("image"))}
-    kinds |= {TaskAccepted, Progress, Usage, Finish, Failure, Thread}
+    kinds |= {TaskAccepted, Progress, Usage, Finish, Thread}
     assert kinds == set(AnyEvent.__args__)
-
-
-def test_a_failure_says_an_error() -> None:
-    assert Failure.of(RateLimited("Slow.", code="own")) == Failure("own", "Slow.", 429)

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from gateway.generation.errors import EmptyAnswer, UpstreamUnavailable, UpstreamUnreachable
-from gateway.generation.events import AnyEvent, Failure, Finish, Media, TaskAccepted, TextDelta, Thread
+from gateway.generation.events import AnyEvent, Finish, Media, TaskAccepted, TextDelta, Thread
 from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.generation.views import Model
 from gateway.plugin_api import Account, Mode, Run, UpstreamContext, open_events, open_stream
@@ -32,7 +32,6 @@ MEDIA = Media("image", "u")
         [TextDelta("a")],
         [Finish(), Finish()],
         [Finish(), TextDelta("a")],
-        [Failure("c", "m")],
         [TaskAccepted("a"), TaskAccepted("b"), Finish()],
         [MEDIA, TaskAccepted("a"), Finish()],
     ],
@@ -40,12 +39,6 @@ MEDIA = Media("image", "u")
 def test_what_is_against_the_grammar(events: list[AnyEvent]) -> None:
     with pytest.raises(AssertionError):
         check_grammar(events)
-
-
-def test_a_failure_may_end_what_a_client_sees() -> None:
-    check_grammar([TextDelta("a"), Failure("c", "m")], failures=True)
-    with pytest.raises(AssertionError):
-        check_grammar([Failure("c", "m"), Finish()], failures=True)
 
 
 class Good:

@@ -6,9 +6,8 @@ import msgspec
 from msgspec import UNSET, UnsetType
 
 from gateway.generation.errors import GatewayError
-from gateway.generation.events import Failure
 
-__all__ = ["NativeError", "encode_error", "encode_failure"]
+__all__ = ["NativeError", "encode_error"]
 
 
 class NativeError(msgspec.Struct, frozen=True, kw_only=True):
@@ -33,25 +32,14 @@ _WORDS: Final = {
 
 def encode_error(error: GatewayError, request_id: str) -> bytes:
     """Write an error body."""
-    return _encode(error.code, error.message, request_id, error.task_id, error.param)
-
-
-def encode_failure(failure: Failure, request_id: str) -> bytes:
-    """Write the body of an error that ends a stream."""
-    return _encode(failure.code, failure.message, request_id)
-
-
-def _encode(
-    code: str, message: str, request_id: str, task_id: str | None = None, param: str | None = None
-) -> bytes:
     return msgspec.json.encode(
         NativeError(
-            error=_WORDS.get(code, message),
-            status="timeout" if code == "poll_timeout" else UNSET,
-            task_id=task_id or UNSET,
-            detail=message,
-            code=code,
-            param=param or UNSET,
+            error=_WORDS.get(error.code, error.message),
+            status="timeout" if error.code == "poll_timeout" else UNSET,
+            task_id=error.task_id or UNSET,
+            detail=error.message,
+            code=error.code,
+            param=error.param or UNSET,
             request_id=request_id,
         )
     )

@@ -6,10 +6,10 @@ import msgspec
 
 from gateway.dialects.frames import DONE, frame
 from gateway.dialects.native.answers import encode_answer
-from gateway.dialects.native.errors import encode_error, encode_failure
+from gateway.dialects.native.errors import encode_error
 from gateway.dialects.openai.chat_chunks import ChatChunkEncoder
 from gateway.generation.errors import GatewayError
-from gateway.generation.events import AnyEvent, Failure, Finish, Media, Progress, TaskAccepted, Usage
+from gateway.generation.events import AnyEvent, Finish, Media, Progress, TaskAccepted, Usage
 from gateway.generation.requests import GenerationRequest
 from gateway.generation.results import Reply, Sum
 
@@ -76,6 +76,3 @@ class NativeFrameEncoder(ChatChunkEncoder):
 
     def _error_body(self, error: GatewayError) -> bytes:
         return encode_error(error, self._reply.request_id)
-
-    def _failure_body(self, failure: Failure) -> bytes:
-        return encode_failure(failure, self._reply.request_id)

@@ -12,12 +12,11 @@ import msgspec
 from gateway.dialects.frames import DONE, frame
 from gateway.dialects.media_urls import media_url
 from gateway.dialects.openai.chat_completion import finish_reason
-from gateway.dialects.openai.errors import encode_error, encode_failure
+from gateway.dialects.openai.errors import encode_error
 from gateway.dialects.token_usage import count_tokens
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import (
     AnyEvent,
-    Failure,
     Finish,
     FinishReason,
     Media,
@@ -94,8 +93,6 @@ class ChatChunkEncoder:
                 return b""
             case Finish():
                 return self._close(self._encode_finish(event))
-            case Failure():
-                return self._close(frame(self._failure_body(event)))
         return b""
 
     def _encode_delta(self, index: int, delta: dict[str, Any], extra: dict[str, Any] | None = None) -> bytes:
@@ -159,9 +156,6 @@ class ChatChunkEncoder:
 
     def _error_body(self, error: GatewayError) -> bytes:
         return encode_error(error)
-
-    def _failure_body(self, failure: Failure) -> bytes:
-        return encode_failure(failure)
 
     def _close(self, last: bytes) -> bytes:
         self._closed = True

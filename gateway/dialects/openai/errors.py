@@ -5,9 +5,8 @@ from typing import Final
 import msgspec
 
 from gateway.generation.errors import GatewayError
-from gateway.generation.events import Failure
 
-__all__ = ["OpenAIError", "OpenAIErrorBody", "encode_error", "encode_failure"]
+__all__ = ["OpenAIError", "OpenAIErrorBody", "encode_error"]
 
 
 class OpenAIError(msgspec.Struct, frozen=True):
@@ -34,19 +33,10 @@ _CODES: Final = {
 
 
 def encode_error(error: GatewayError) -> bytes:
-    """Write an error body."""
+    """Write an error body in OpenAI's words; the types and codes are those that its SDKs look at."""
     param = error.param or ("model" if error.code == "model_not_found" else None)
-    return msgspec.json.encode(_body(error.status, error.code, error.message, param))
-
-
-def encode_failure(failure: Failure) -> bytes:
-    """Write the body of an error that ends a stream."""
-    return msgspec.json.encode(_body(failure.status, failure.code, failure.message, None))
-
-
-def _body(status: int, code: str, message: str, param: str | None) -> OpenAIErrorBody:
-    """Say an error in OpenAI's words; the types and codes are those that its SDKs look at."""
-    return OpenAIErrorBody(OpenAIError(message, _type(status, code), param, _code(code, param)))
+    body = OpenAIError(error.message, _type(error.status, error.code), param, _code(error.code, param))
+    return msgspec.json.encode(OpenAIErrorBody(body))
 
 
 def _type(status: int, code: str) -> str:

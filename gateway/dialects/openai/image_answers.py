@@ -10,10 +10,10 @@ from msgspec import UNSET, UnsetType
 from gateway.dialects.base import MediaRef
 from gateway.dialects.frames import named_frame
 from gateway.dialects.media_urls import media_type, media_url
-from gateway.dialects.openai.errors import encode_error, encode_failure
+from gateway.dialects.openai.errors import encode_error
 from gateway.dialects.token_usage import estimate_prompt
 from gateway.generation.errors import GatewayError
-from gateway.generation.events import AnyEvent, Failure, Finish, Media, Usage
+from gateway.generation.events import AnyEvent, Finish, Media, Usage
 from gateway.generation.requests import GenerationRequest, MediaPart
 from gateway.generation.results import GenerationResult, Reply, Sum
 
@@ -85,13 +85,10 @@ class ImageEventEncoder:
         if self._closed:
             return b""
         self._sum.add(event)
-        match event:
-            case Finish():
-                self._closed = True
-                return b"".join(map(self._write_event, self._sum.result().media))
-            case Failure():
-                return self._close(encode_failure(event))
-        return b""
+        if not isinstance(event, Finish):
+            return b""
+        self._closed = True
+        return b"".join(map(self._write_event, self._sum.result().media))
 
     def encode_error(self, error: GatewayError) -> bytes:
         """Return the frame that ends a broken stream."""

@@ -2,22 +2,20 @@
 
 from collections.abc import Sequence
 
-from gateway.generation.events import AnyEvent, Failure, Finish, Media, TaskAccepted
+from gateway.generation.events import AnyEvent, Finish, Media, TaskAccepted
 
 __all__ = ["check_grammar"]
 
 
-def check_grammar(events: Sequence[AnyEvent], *, failures: bool = False) -> None:
+def check_grammar(events: Sequence[AnyEvent]) -> None:
     """Assert that `events` are ``(thread | delta | media | task | progress | usage)* finish``.
 
-    At most one task is accepted, before any media. `failures`: a failure may stand for the finish; generators
-    and upstreams raise instead of yielding one.
+    At most one task is accepted, before any media.
     """
     assert events, "there are no events at all, not even an end"
     *body, end = events
-    ends = (Finish, Failure) if failures else (Finish,)
-    assert isinstance(end, ends), f"the last event is {end!r}"
-    assert not any(isinstance(event, Finish | Failure) for event in body), "an end stands in the middle"
+    assert isinstance(end, Finish), f"the last event is {end!r}"
+    assert not any(isinstance(event, Finish) for event in body), "an end stands in the middle"
     tasks = [at for at, event in enumerate(body) if isinstance(event, TaskAccepted)]
     media = [at for at, event in enumerate(body) if isinstance(event, Media)]
     assert len(tasks) <= 1, "a second task was accepted"

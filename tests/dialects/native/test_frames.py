@@ -3,10 +3,9 @@ from typing import Any
 from hypothesis import given
 
 from gateway.dialects.native.frames import NativeFrameEncoder
-from gateway.generation.errors import PollTimeout
+from gateway.generation.errors import GatewayError, PollTimeout
 from gateway.generation.events import (
     AnyEvent,
-    Failure,
     Finish,
     Media,
     Progress,
@@ -15,7 +14,7 @@ from gateway.generation.events import (
     Usage,
 )
 from tests.dialects.cases import REPLY, REQUEST, frames
-from tests.dialects.events import bodies, failure, streams
+from tests.dialects.events import bodies, errors, streams
 
 EDGE = {"chatId": "c1", "parentId": REPLY.id}
 
@@ -72,10 +71,12 @@ def test_every_order_of_events_ends_once(events: list[AnyEvent]):
     assert answers in ([], data[-1:])
 
 
-@given(bodies(), failure)
-def test_a_failure_is_the_last_frame(events: list[AnyEvent], end: Failure):
-    data = run([*events, end, Finish()])
-    assert data[-1]["detail"] == end.message
+@given(bodies(), errors)
+def test_an_error_is_the_last_frame(events: list[AnyEvent], error: GatewayError):
+    encoder = NativeFrameEncoder(REQUEST, REPLY)
+    body = b"".join(map(encoder.encode, events))
+    data = [one for _, one in frames(body + encoder.encode_error(error) + encoder.encode(Finish()))]
+    assert data[-1]["detail"] == error.message
     assert data[-1]["request_id"] == "req-1"
     assert "[DONE]" not in data
 

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from openai.types.chat import ChatCompletionChunk
 
 from gateway.dialects.openai.chat_chunks import ChatChunkEncoder
-from gateway.generation.errors import AnswerCut, RateLimited
+from gateway.generation.errors import AnswerCut, GatewayError, RateLimited
 from gateway.generation.events import AnyEvent, Finish, Media, TextDelta, ToolCallDelta, Usage
 from gateway.generation.requests import Delivery, GenerationRequest
 from gateway.generation.results import GenerationResult, Sum
 from tests.dialects.cases import REPLY, REQUEST, frames
-from tests.dialects.events import bodies, failure, streams
+from tests.dialects.events import bodies, errors, streams
 
 COUNTED = msgspec.structs.replace(REQUEST, delivery=Delivery(stream=True, include_usage=True))
 
@@ -80,9 +80,12 @@ def test_the_chunks_add_up_to_the_whole_answer(events: list[AnyEvent]):
         )
 
 
-@given(bodies(), failure)
-def test_a_failure_is_the_last_frame(events: list[AnyEvent], end: AnyEvent):
-    *data, last = run(encoder(), [*events, end, TextDelta("late"), Finish()])
+@given(bodies(), errors)
+def test_an_error_is_the_last_frame(events: list[AnyEvent], error: GatewayError):
+    chunks = encoder()
+    body = b"".join(map(chunks.encode, events)) + chunks.encode_error(error)
+    late = b"".join(map(chunks.encode, [TextDelta("late"), Finish()]))
+    *data, last = [one for _, one in frames(body + late)]
     assert last["error"].keys() == {"message", "type", "param", "code"}
     assert "[DONE]" not in data
     assert all("error" not in chunk for chunk in data)

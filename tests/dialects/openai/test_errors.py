@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from gateway.dialects.openai.errors import encode_error, encode_failure
+from gateway.dialects.openai.errors import encode_error
 from gateway.generation.errors import (
     AllAccountsLimited,
     ContentRefused,
@@ -17,7 +17,6 @@ from gateway.generation.errors import (
     Unauthorized,
     UpstreamTimeout,
 )
-from gateway.generation.events import Failure
 
 
 @pytest.mark.parametrize(
@@ -42,8 +41,3 @@ def test_types_and_codes_are_those_that_sdks_look_at(
 ):
     expected = {"message": "x", "type": kind, "param": param, "code": code}
     assert json.loads(encode_error(error)) == {"error": expected}
-
-
-def test_a_failure_is_said_like_its_error():
-    error = UpstreamTimeout("Too slow.")
-    assert encode_failure(Failure.of(error)) == encode_error(error)
