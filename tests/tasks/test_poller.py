@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import AsyncExitStack
+from itertools import pairwise
 
 import pytest
 
@@ -43,7 +44,7 @@ async def test_no_task_is_polled_more_often_than_the_interval(store, leases, tmp
         task = await submitted(one, upstream)
         await asyncio.gather(ended(one, task), ended(two, task))
         times = [at for _, at in upstream.poll_times]
-        gaps = [later - earlier for earlier, later in zip(times, times[1:], strict=False)]
+        gaps = [later - earlier for earlier, later in pairwise(times)]
         assert gaps
         assert min(gaps) >= 0.19
         assert upstream.polls["provider-film"] <= 6
