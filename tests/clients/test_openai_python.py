@@ -333,10 +333,6 @@ def test_an_order_whose_answer_was_lost_is_never_sent_twice(client: OpenAI, heal
     assert len(healthy.calls("completions", "t2v")) == before + 1
 
 
-PENDING = pytest.mark.xfail(reason="orders are not yet joined", strict=False)
-
-
-@PENDING
 def test_an_impatient_order_joins_its_first_try(client: OpenAI, healthy: Provider) -> None:
     before = len(healthy.calls("completions", "t2v"))
     healthy.fail("slow", endpoint="completions", chat_type="t2v", head_seconds=1.0)
@@ -344,7 +340,6 @@ def test_an_impatient_order_joins_its_first_try(client: OpenAI, healthy: Provide
     assert len(healthy.calls("completions", "t2v")) == before + 1
 
 
-@PENDING
 def test_a_key_makes_an_order_one(client: OpenAI, healthy: Provider) -> None:
     before = len(healthy.calls("completions", "t2v"))
     once = {"Idempotency-Key": "waves-1"}
