@@ -236,14 +236,18 @@ async def test_drain_reads_on_to_the_end_without_its_client() -> None:
 
 
 async def test_an_abort_from_outside_is_the_last_frame() -> None:
+    begun = asyncio.Event()
+
     async def slow() -> Events:
         yield TextDelta("a")
+        begun.set()
         await asyncio.sleep(60)
 
     app = App(slow)
 
     async def abort_soon() -> None:
-        await asyncio.sleep(0.1)
+        await begun.wait()
+        await asyncio.sleep(0.05)
         assert app.stream is not None
         app.stream.abort(UpstreamUnavailable("shutting down", code="server_draining"))
 
