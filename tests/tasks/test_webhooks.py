@@ -163,7 +163,12 @@ async def test_nobody_is_told_of_anothers_task(store, leases, tmp_path, receiver
 
 @pytest.mark.parametrize(
     ("url", "secret"),
-    [("http://example.com/hook", "s"), ("ftp://localhost/hook", "s"), ("https:///hook", "s"), ("https://a.b/", "")],
+    [
+        ("http://example.com/hook", "s"),
+        ("ftp://localhost/hook", "s"),
+        ("https:///hook", "s"),
+        ("https://a.b/", ""),
+    ],
 )
 async def test_what_cannot_be_told_a_secret_stops_the_start(store, leases, tmp_path, url, secret):
     room = opened(store, leases, tmp_path, ScriptedUpstream(), auth=told_at(url, secret))
