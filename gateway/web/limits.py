@@ -156,7 +156,7 @@ def _rate_headers(rpm: int, rate: _Rate) -> Headers:
     """
     told = [
         (b"x-ratelimit-limit-requests", b"%d" % rpm),
-        (b"x-ratelimit-remaining-requests", b"%d" % (rate.left if rate.counted else 0)),
+        (b"x-ratelimit-remaining-requests", b"%d" % rate.left),
     ]
     return [*told, (b"x-ratelimit-reset-requests", b"1m0s")] if rate.counted else told
 

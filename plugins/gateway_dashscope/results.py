@@ -59,11 +59,9 @@ class _Answer(msgspec.Struct):
 
 
 class ListedTask(msgspec.Struct):
-    """A line of the task list, which calls its state `status`."""
+    """A line of the task list. It has no prompt, and calls its state `status`."""
 
     task_id: str
-    model_name: str = ""
-    status: str = ""
 
 
 class _Listing(msgspec.Struct):

@@ -14,7 +14,7 @@ from gateway.plugin_api import Account, Prepared, TaskState, UpstreamTask, decod
 from gateway.plugin_api.openai_wire import error_in, refuse_call
 from gateway_dashscope.client import Client, is_safe_id
 from gateway_dashscope.orders import Order, image_task, video_task
-from gateway_dashscope.results import ListedTask, read_listing, read_prompt, read_state, read_task_id
+from gateway_dashscope.results import read_listing, read_prompt, read_state, read_task_id
 from gateway_dashscope.settings import DashScopeSettings
 from gateway_dashscope.storage import Storage, is_stored
 
@@ -88,7 +88,7 @@ class Tasks:
         listed = await self._list(sought, account)
         if listed is None:
             return None
-        shown = {one.task_id: await self._prompt_of(one.task_id, account) for one in listed}
+        shown = {task_id: await self._prompt_of(task_id, account) for task_id in listed}
         possible = [id_ for id_, prompt in shown.items() if prompt is None or _is_same(sought.prompt, prompt)]
         certain = len(possible) == 1 and shown[possible[0]] is not None
         return UpstreamTask(possible[0]) if certain else None
@@ -111,7 +111,7 @@ class Tasks:
             return image_task(request, image)
         raise InvalidRequest(f"{request.model} is not made for queued work.", param="model")
 
-    async def _list(self, sought: _Sought, account: Account) -> list[ListedTask] | None:
+    async def _list(self, sought: _Sought, account: Account) -> list[str] | None:
         """Return the tasks that the order may be, None when there are too many."""
         query = urlencode(
             {
@@ -123,8 +123,7 @@ class Tasks:
             }
         )
         total, tasks = read_listing(await self._client.call("GET", f"{_TASKS}/?{query}", account))
-        named = [task for task in tasks if task.model_name == sought.model and is_safe_id(task.task_id)]
-        return None if total > len(tasks) else named
+        return None if total > len(tasks) else [task.task_id for task in tasks if is_safe_id(task.task_id)]
 
     async def _prompt_of(self, task_id: str, account: Account) -> str | None:
         return read_prompt(await self._client.call("GET", f"{_TASKS}/{task_id}", account))

@@ -165,8 +165,11 @@ async def test_calls_at_the_same_time_are_bounded_over_all_replicas(shared: bool
         refused = [call.result() for call in calls if call.done()]
         assert {(answer.status_code, answer.headers["retry-after"]) for answer in refused} == {(429, "1")}
         assert sum(client.replica.served for client in clients) == 4
+        other = asyncio.create_task(clients[0].post("bob"))
+        await until(lambda: sum(client.replica.served for client in clients) == 5)
         for client in clients:
             client.replica.go.set()
+        assert (await other).status_code == 200
         answers = await asyncio.gather(*calls)
         assert Counter(answer.status_code for answer in answers) == {200: 4, 429: 8}
         await asyncio.sleep(0.05)
@@ -208,6 +211,9 @@ async def test_a_frozen_store_stops_nobody_and_each_replica_counts_for_itself(va
                 for client in clients:
                     statuses = [(await client.post()).status_code for _ in range(3)]
                     assert statuses == [200, 200, 429]
+                    began = time.monotonic()
+                    assert (await client.post()).status_code == 429
+                    assert time.monotonic() - began < 0.2, "a store that is away is left alone"
                 [one, _] = clients
                 one.replica.go.clear()
                 first = asyncio.create_task(one.post("bob"))

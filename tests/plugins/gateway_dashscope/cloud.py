@@ -35,6 +35,7 @@ class Cloud:
         self.orders: list[tuple[str, dict[str, Any], dict[str, str]]] = []
         self.stored: dict[str, bytes] = {}
         self.storage_status = 200
+        self.most_mb = 1024.0
         self.url = ""
 
     def answer(self, received: Received) -> bytes | list[bytes] | None:
@@ -135,7 +136,7 @@ class Cloud:
             "upload_dir": f"dashscope-instant/{query['model'][0]}",
             "upload_host": f"{self.url}/storage",
             "expire_in_seconds": 300,
-            "max_file_size_mb": 1024,
+            "max_file_size_mb": self.most_mb,
             "oss_access_key_id": "LTAI",
             "x_oss_object_acl": "private",
             "x_oss_forbid_overwrite": "true",

@@ -180,6 +180,16 @@ async def test_a_lost_order_is_found_by_its_own_prompt_once_that_is_shown() -> N
         assert len(cloud.orders) == 2
 
 
+async def test_an_order_alone_in_the_list_is_not_taken_before_it_shows_its_prompt() -> None:
+    cloud = Cloud()
+    cloud.running = 3
+    (mine,) = films("waves")
+    async with upstream_of(cloud.answer) as upstream:
+        prepared = await lose(upstream, cloud, mine)
+        found = [await upstream.reconcile(prepared, ACCOUNT) for _ in range(4)]
+    assert [task is not None for task in found] == [False, False, False, True]
+
+
 async def test_what_is_not_certain_is_not_taken() -> None:
     cloud = Cloud()
     cloud.running = 0
@@ -274,6 +284,18 @@ async def test_a_storage_that_refuses_costs_no_order() -> None:
     assert cloud.orders == []
 
 
+async def test_what_the_model_or_the_storage_does_not_take_is_not_stored() -> None:
+    cloud = Cloud()
+    cloud.most_mb = 0.001
+    film = replace(FILM, model="wan2.6-i2v", messages=(pasted(bytes(3000)),))
+    async with upstream_of(cloud.answer, inline_mb=0.001) as upstream:
+        for request, param in ((film, "messages"), (replace(film, seconds=7), "seconds")):
+            with pytest.raises(InvalidRequest) as caught:
+                await upstream.prepare(request, ACCOUNT, None)
+            assert caught.value.param == param
+    assert cloud.stored == {}
+
+
 # ------------------------------------------------------------------ refusals
 
 _NATIVE = [
@@ -362,11 +384,15 @@ async def test_a_page_instead_of_an_answer_is_a_failed_poll() -> None:
 
 
 async def test_a_silent_provider_is_a_time_out() -> None:
-    async with upstream_of(lambda _: None, image_seconds=0.1, control_seconds=0.1) as upstream:
-        prepared = await upstream.prepare(FILM, ACCOUNT, None)
-        for attempt in (call(upstream, PICTURE), upstream.submit(FILM, prepared, ACCOUNT)):
+    for picture_waits, others_wait in ((0.1, 30.0), (30.0, 0.1)):
+        settings = {"image_seconds": picture_waits, "control_seconds": others_wait}
+        async with upstream_of(lambda _: None, **settings) as upstream:
+            prepared = await upstream.prepare(FILM, ACCOUNT, None)
+            drawing, ordering = call(upstream, PICTURE), upstream.submit(FILM, prepared, ACCOUNT)
+            late, other = (drawing, ordering) if picture_waits < others_wait else (ordering, drawing)
+            other.close()
             with pytest.raises(UpstreamTimeout) as caught:
-                await asyncio.wait_for(attempt, 5)
+                await asyncio.wait_for(late, 5)
             assert caught.value.sent
 
 
