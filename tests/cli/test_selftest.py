@@ -1,6 +1,7 @@
 """The guide's two test scripts against real gateways, good and bad."""
 
 import json
+import re
 from collections.abc import Iterator
 
 import pytest
@@ -28,7 +29,7 @@ def test_both_ways_of_polling_are_compared(gateway: Running) -> None:
     assert answer.returncode == 0, answer.stdout
     server, client = json.loads(answer.stdout)
     assert "1 request" in server["found"]
-    assert "2 requests" in client["found"]
+    assert re.search(r"[2-9] requests, the task's id after \d", client["found"])
     assert client["seconds"] >= 2
 
 
