@@ -6,7 +6,7 @@ from gateway.media.blob import ByteRange
 
 __all__ = ["read_range"]
 
-_ONE_RANGE = re.compile(r"bytes=(?P<start>\d{1,15})?-(?P<end>\d{1,15})?")
+_ONE_RANGE = re.compile(r"bytes=(?P<start>[0-9]{1,15})?-(?P<end>[0-9]{1,15})?")
 
 
 def read_range(header: str) -> ByteRange | None:
