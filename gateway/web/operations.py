@@ -57,6 +57,8 @@ ADMIN = (
 OPERATIONS = (LIVEZ, READYZ, METRICS, STATUS, OPENAPI, OPENAPI_JSON, MEDIA, *ADMIN)
 
 _METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+_LOOKS = (HttpMethod.GET, HttpMethod.HEAD)
+"""Probes and browsers ask either way."""
 _FOR_EVER = (b"cache-control", b"public, max-age=31536000, immutable")
 
 
@@ -132,11 +134,11 @@ class Operations:
     def routes(self) -> list[BaseRouteHandler]:
         """Return the handlers for Litestar."""
 
-        @get(LIVEZ.path, sync_to_thread=False)
+        @route(LIVEZ.path, http_method=_LOOKS, sync_to_thread=False)
         def livez() -> dict[str, str]:
             return {"status": "ok"}
 
-        @get(READYZ.path)
+        @route(READYZ.path, http_method=_LOOKS)
         async def readyz() -> Response[dict[str, str]]:
             problem = await self._readiness.problem()
             return Response({"status": problem or "ok"}, status_code=503 if problem else 200)
@@ -191,7 +193,7 @@ def media_route(archive: Archive, dialect: Dialect) -> BaseRouteHandler:
         except GatewayError as error:
             await send_error(send, error, dialect, observed)
 
-    @route(f"{MEDIA_PATH}{{name:str}}", http_method=[HttpMethod.GET, HttpMethod.HEAD])
+    @route(f"{MEDIA_PATH}{{name:str}}", http_method=_LOOKS)
     async def media() -> ASGIApp:
         return serve
 

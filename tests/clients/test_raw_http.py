@@ -101,6 +101,8 @@ def test_a_broken_body_is_the_clients_fault(gateway: Running, path: str, body: b
         ("GET /v1/models/qwen3%2Dmax", 200),
         ("GET http://elsewhere/v1/models", 200),
         ("HEAD /v1/models", 200),
+        ("HEAD /livez", 200),
+        ("HEAD /readyz", 200),
         ("GET /v1/models?limit=%ff&limit", 200),
         ("GET /v1/models/vendor%2Fmodel", 404),
         ("GET /v1/models/vendor%2Fmodel%00", 404),
