@@ -124,12 +124,14 @@ class Conversations:
 
     async def add_turn(self, conversation: Conversation, turn: Turn, *turn_ids: str) -> None:
         """Store one more turn; turns that others have added meanwhile stay."""
+        # Nearly every conversation without a turn is new: there is nothing to read first.
+        stored = await self._store.get(_TABLE, conversation.id) if conversation.turns else None
         while True:
-            stored = await self._store.get(_TABLE, conversation.id)
             known, version = (_decode(stored.value), stored.version) if stored else (conversation, 0)
             try:
                 await self._store.put(_TABLE, _record(known.after(turn, *turn_ids), version))
             except Conflict:
+                stored = await self._store.get(_TABLE, conversation.id)
                 continue
             return
 

@@ -118,6 +118,8 @@ def _events(reader: AnswerReader, frames: Sequence[ServerSentEvent]) -> Iterator
 
 async def _next_piece(exchange: Exchange, *, over: bool) -> bytes:
     """Return what came next, b"" at the end. Nothing that happens after the answer's end can spoil it."""
+    if exchange.ended:
+        return b""
     if not over:
         return await anext(exchange, b"")
     try:
