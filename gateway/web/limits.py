@@ -29,6 +29,7 @@ from gateway.web.exchange import Exchange, Handler
 __all__ = ["KeyLimits", "Rates"]
 
 _ANSWER_SECONDS: Final = 0.25
+_CONNECTIONS: Final = 32
 _SOON: Final = 1.0
 """What a caller is told to wait for one of its own calls to end: nobody knows when that is."""
 
@@ -44,8 +45,8 @@ class _Rate(msgspec.Struct, frozen=True):
 class Rates:
     """Requests per key in a moving minute, one count for all replicas where they share a Valkey.
 
-    While that is away each replica counts for itself: a limit may then be passed by the number of replicas,
-    but never by more, and nobody is refused or kept waiting for a fault of ours.
+    While that is away each replica counts for itself: every one of them may then let a full minute through,
+    but no more, and nobody is refused or kept waiting for a fault of ours.
     """
 
     def __init__(self, state_url: str = "") -> None:
@@ -53,6 +54,7 @@ class Rates:
         self._own = MovingWindowRateLimiter(MemoryStorage())
         self._storage = _shared_storage(state_url) if state_url.startswith("valkey") else None
         self._shared = MovingWindowRateLimiter(self._storage) if self._storage else None
+        self._lanes = asyncio.Semaphore(_CONNECTIONS)
         self._breaker = Breaker()
 
     async def count(self, name: str, rpm: int) -> _Rate:
@@ -60,7 +62,7 @@ class Rates:
         limit = RateLimitItemPerMinute(rpm, namespace="gateway:rpm")
         if self._shared is not None and self._breaker.allow():
             try:
-                async with asyncio.timeout(_ANSWER_SECONDS):
+                async with asyncio.timeout(_ANSWER_SECONDS), self._lanes:
                     rate = await _count(self._shared, limit, name)
             except (StorageError, OSError, TimeoutError):
                 self._breaker.failed()
