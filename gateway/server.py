@@ -8,6 +8,8 @@ import socket
 from collections.abc import Callable, Sequence
 from types import FrameType
 
+import msgspec
+import msgspec
 import uvicorn
 from litestar.types import ASGIApp
 
@@ -15,6 +17,9 @@ from gateway.app import Gateway, open_gateway
 from gateway.config import ConfigError, ServerSettings, Settings
 from gateway.reload import Source, following
 from gateway.web.heads import BoundedHeads
+from gateway.web.metrics_port import MetricsPort
+from gateway.web.operations import METRICS
+from gateway.web.own_port import OwnPort
 
 __all__ = ["bind", "serve"]
 
@@ -36,11 +41,12 @@ async def serve(
     Raises:
         ConfigError: an address is taken, or the configuration cannot be used.
     """
-    sockets = bind(settings.server)
+    sockets, own_port = bind(settings.server), settings.metrics.port
+    if own_port:
+        sockets += bind(msgspec.structs.replace(settings.server, port=own_port))
     async with open_gateway(settings) as gateway, following(source, gateway.reload):
-        server = _Server(
-            _config(gateway.app, settings.server), gateway, settings.server.drain_seconds, started
-        )
+        app = OwnPort(gateway.app, METRICS.path, own_port) if own_port else gateway.app
+        server = _Server(_config(app, settings.server), gateway, settings.server.drain_seconds, started)
         _settle_memory()
         await server.serve(sockets)
 

@@ -27,7 +27,7 @@ from gateway.web.gauges import Gauges
 from gateway.web.key_admin import KEY_ROUTES
 from gateway.web.ranges import read_range
 
-__all__ = ["OPERATIONS", "Operation", "Operations", "Readiness", "media_route"]
+__all__ = ["METRICS", "OPERATIONS", "Operation", "Operations", "Readiness", "media_route"]
 
 
 class Operation(msgspec.Struct, frozen=True):
