@@ -12,7 +12,10 @@ TaskStatus = Literal["pending", "processing", "completed", "failed"]
 
 
 class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task as its owner may see it. Times are unix seconds, 0 for not yet; `progress` is 0 to 1."""
+    """A task as its owner may see it. Times are unix seconds, 0 for not yet; `progress` is 0 to 1.
+
+    `text` is what was said, where a task says anything.
+    """
 
     id: str
     status: TaskStatus
@@ -28,6 +31,7 @@ class TaskView(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     seconds: float | None = None
     media: tuple[Media, ...] = ()
     usage: Usage | None = None
+    text: str = ""
     chat_id: str = ""
     source_id: str = ""
     error_code: str = ""

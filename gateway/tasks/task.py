@@ -118,6 +118,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
             seconds=self.request.seconds,
             media=self.media,
             usage=self.usage,
+            text=self.text,
             chat_id=self.chat_id,
             source_id=_source(self.request),
             error_code=self.error_code,

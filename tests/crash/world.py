@@ -16,7 +16,8 @@ from tests.process import Provider, Running, running
 
 WORKERS = 3
 _PATIENCE = 90.0
-_SETTLE = 60.0
+_SETTLE = 120.0
+_STARTS = 5
 _LOST = (httpx.TransportError, httpx.HTTPStatusError)
 
 
@@ -39,9 +40,17 @@ class Replica:
         folder.mkdir(exist_ok=True)
 
     async def start(self, **environ: str) -> None:
-        context = running(self._folder, self._toml, **environ)
-        self._process = await asyncio.to_thread(self._life.enter_context, context)
-        self.url = self._process.url
+        """Start, and again where the store was too busy to answer a new process in time."""
+        for left in reversed(range(_STARTS)):
+            try:
+                context = running(self._folder, self._toml, **environ)
+                self._process = await asyncio.to_thread(self._life.enter_context, context)
+            except AssertionError:
+                if not left:
+                    raise
+            else:
+                self.url = self._process.url
+                return
 
     async def kill(self) -> None:
         self.url = ""

@@ -48,7 +48,10 @@ class Receiver:
             writer.close()
 
 
-def told_at(url, secret="whsec_" + base64.b64encode(b"k" * 24).decode()):
+SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
+
+
+def told_at(url, secret=SECRET):
     key = KeySettings(name="alice", key=Secret("sk"), webhook_url=url, webhook_secret=Secret(secret))
     return AuthSettings(keys=(key,))
 

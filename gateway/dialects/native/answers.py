@@ -148,7 +148,7 @@ def write_accepted(task: TaskView, reply: Reply) -> AcceptedTask:
 def write_status(task: TaskView, base_url: str) -> TaskStatusAnswer:
     """Write a task's state."""
     failed = task.status == "failed"
-    content = media_lines(task.media, base_url) or None
+    content = media_lines(task.media, base_url) or task.text or None
     return TaskStatusAnswer(
         task_id=task.id,
         task_status=task.status,
