@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from types import FrameType
 
 import msgspec
-import msgspec
 import uvicorn
 from litestar.types import ASGIApp
 
@@ -17,7 +16,6 @@ from gateway.app import Gateway, open_gateway
 from gateway.config import ConfigError, ServerSettings, Settings
 from gateway.reload import Source, following
 from gateway.web.heads import BoundedHeads
-from gateway.web.metrics_port import MetricsPort
 from gateway.web.operations import METRICS
 from gateway.web.own_port import OwnPort
 
