@@ -43,8 +43,10 @@ async def test_head_and_body_are_waited_for_and_own_work_is_not(
     waiting = measure_waiting()
     async with await transport.send("GET", slow_server) as exchange:
         assert await anext(exchange) == b"ab"
+        assert not exchange.ended
         time.sleep(0.1)  # noqa: ASYNC251 - work of ours, with the loop standing still
         assert await exchange.read() == b"cd"
+        assert exchange.ended
     assert 0.25 < waiting.seconds < 0.39
 
 
