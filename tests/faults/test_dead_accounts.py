@@ -1,6 +1,7 @@
 """Twenty accounts of which one lives: callers notice little, and the operator learns why."""
 
 import asyncio
+import time
 from collections import Counter
 
 import pytest
@@ -128,6 +129,31 @@ async def test_accounts_that_keep_failing_are_left_alone_after_a_few_times(tmp_p
             assert received[user_id(f"token-{kind}")] <= 8, kind
     with capsys.disabled():
         print(f"\n{len(FAULTS)} of {len(FAULTS) + 1} accounts fail: {dict(Counter(answers))} until all rest")
+
+
+async def test_a_film_waits_until_its_account_is_let_in_again(tmp_path):
+    quick = "[tasks]\npoll_interval_seconds = 0.2"
+    async with (
+        provider(tmp_path) as qwen,
+        fleet(tmp_path, configure(qwen.url, ["a", "b"], tables=quick)) as gateway,
+    ):
+        await qwen.strike("unauthorized_401", endpoint="task")
+        order = {"message": "a boat", "chatType": "t2v", "waitForCompletion": False}
+        film = (await gateway.client(0).post("/api/chat", json=order)).json()["task_id"]
+        await asyncio.sleep(3)
+        assert await film_status(gateway, film) in ("pending", "processing")
+        assert await qwen.journal(endpoint="task", fault="unauthorized_401")
+        await qwen.heal()
+        end = time.monotonic() + 60
+        while (status := await film_status(gateway, film)) != "completed":
+            assert time.monotonic() < end, status
+            await asyncio.sleep(0.2)
+        assert len(await qwen.tasks()) == 1
+
+
+async def film_status(gateway: Fleet, film: str) -> str:
+    status: str = (await gateway.client(0).get(f"/api/tasks/status/{film}")).json()["status"]
+    return status
 
 
 async def is_one_in_use(gateway: Fleet) -> bool:
