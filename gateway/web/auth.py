@@ -35,11 +35,11 @@ class ClientKey(msgspec.Struct, frozen=True, kw_only=True):
         """Whether calls with this key are counted."""
         return self.rpm is not None or self.concurrency is not None
 
-    def check(self, chat_type: str, model: str) -> None:
-        """Raise `Forbidden` unless the key may use this chat type and model."""
+    def check(self, chat_type: str, model: str, alias: str = "") -> None:
+        """Raise `Forbidden` unless the key may use this chat type and model, by its own or the asked name."""
         if self.chat_types is not None and chat_type not in self.chat_types:
             raise Forbidden(f"this key may not use chatType {chat_type}", param="chatType")
-        if "*" not in self.models and model not in self.models:
+        if not self.models & {"*", model, alias}:
             raise Forbidden(f"this key may not use the model {model}", param="model")
 
 

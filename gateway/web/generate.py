@@ -82,7 +82,7 @@ class Generate:
         """Decode, dispatch, and answer the way the caller asked for."""
         request = exchange.dialect.decode(exchange.call)
         generation = await self._dispatcher.open(request, exchange.caller, exchange.observed)
-        exchange.key.check(generation.request.chat_type, generation.request.model)
+        exchange.key.check(generation.request.chat_type, generation.request.model, generation.reply.model)
         route = exchange.call.route.path
         answer: Answer = generation
         if self._once.concerns(exchange.caller, generation):

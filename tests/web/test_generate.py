@@ -194,3 +194,23 @@ async def test_work_outlives_a_client_that_left_where_drain_is_set(tmp_path):
                 return
             await asyncio.sleep(0.1)
     raise AssertionError("the work was cancelled with its client")
+
+
+async def test_a_key_for_an_alias_may_use_the_alias_and_nothing_else(tmp_path):
+    toml = """
+    [models.aliases]
+    "gpt-4o" = "qwen3-max"
+    [[auth.keys]]
+    name = "alice"
+    key = "sk-alice-secret"
+    models = ["gpt-4o"]
+    """
+    statuses = {"gpt-4o": 200, "qwen3-max": 403, "qwen-max-latest": 403, "": 403}
+    headers = {"authorization": "Bearer sk-alice-secret"}
+    async with (
+        serving_gateway(settings_in(tmp_path, toml)) as served,
+        httpx.AsyncClient(base_url=served.url, headers=headers, timeout=30) as client,
+    ):
+        for model, status in statuses.items():
+            answer = await client.post("/api/chat", json={"message": "hi", "model": model})
+            assert answer.status_code == status, (model, answer.text)
