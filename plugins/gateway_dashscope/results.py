@@ -16,7 +16,7 @@ __all__ = ["ListedTask", "read_listing", "read_pictures", "read_prompt", "read_s
 
 _PIXELS = re.compile(r"(\d+)\*(\d+)")
 _LONGEST_MESSAGE = 500
-_ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED"})
+_ENDED = frozenset({"SUCCEEDED", "FAILED", "CANCELED", "UNKNOWN"})
 
 
 class _Content(msgspec.Struct):

@@ -66,7 +66,8 @@ def test_a_finished_task_shows_its_prompt_and_a_running_one_does_not() -> None:
     assert read_prompt(b'{"output":{"task_status":"RUNNING","orig_prompt":"a"}}') is None
     assert read_prompt(b'{"output":{"task_status":"SUCCEEDED","orig_prompt":"a"}}') == "a"
     assert read_prompt(b'{"output":{"task_status":"SUCCEEDED","results":[{},{"orig_prompt":"b"}]}}') == "b"
-    assert read_prompt(b'{"output":{"task_status":"FAILED"}}') == ""
+    for word in ("FAILED", "CANCELED", "UNKNOWN"):
+        assert read_prompt(f'{{"output":{{"task_status":"{word}"}}}}'.encode()) == ""
 
 
 _WORDS = [
