@@ -94,7 +94,8 @@ def _sizeless(model: ImageModel | VideoModel | None) -> bool:
 
 def _messages_order(path: str, request: GenerationRequest, model: ImageModel, count: int) -> Order:
     """Write an order as one user message: its pictures, then its one text."""
-    pictures = _needed(request, 1) if model.edits else pictures_of(request)
+    from_text = not model.edits or request.extra.get("enable_interleave") is True
+    pictures = pictures_of(request) if from_text else _needed(request, 1)
     content = [*({"image": url} for url in pictures), {"text": request.prompt}]
     parameters = {
         **_image_parameters(request, model, count),

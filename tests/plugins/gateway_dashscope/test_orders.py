@@ -78,6 +78,10 @@ def test_pictures_are_edited_where_the_model_edits() -> None:
         with pytest.raises(InvalidRequest) as caught:
             picture_now(image(model), IMAGE_MODELS[model])
         assert caught.value.param == "messages"
+    woven = picture_now(
+        image("wan2.6-image", extra={"enable_interleave": True}), IMAGE_MODELS["wan2.6-image"]
+    )
+    assert body(woven)["parameters"] == {"n": 1, "enable_interleave": True}
 
 
 @pytest.mark.parametrize("model", IMAGE_MODELS)
