@@ -3,7 +3,7 @@
 import secrets
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import msgspec
 
@@ -172,8 +172,10 @@ class Generation:
 
     @property
     def durable(self) -> bool:
-        """Whether it becomes a task, under the reply's id."""
-        return self._run.mode(self.request) is Mode.TASK
+        """Whether it becomes a task, under the reply's id; what no upstream serves becomes none."""
+        with suppress(InvalidRequest):
+            return self._run.mode(self.request) is Mode.TASK
+        return False
 
     def answer_as(self, reply_id: str) -> None:
         """Answer under the id of an earlier reply, which the task gets too."""
