@@ -1,7 +1,6 @@
 """A generation that no provider keeps as a task, made into one: this process drives it to its end."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack, aclosing
 
@@ -59,7 +58,7 @@ class Drive:
         assert self._grip is not None
         self._accepted = True
         if not self._ended:
-            await self._step(self._grip.task.step(State.ACCEPTED, time.time()))
+            await self._step(self._grip.task.step(State.ACCEPTED, self._grip.now()))
             failpoint("drive_accepted")
         return self._grip.task
 
@@ -97,7 +96,7 @@ class Drive:
         result = self._sum.result()
         media = await self._keeper.keep_patiently(self._media, _KEEP_PAUSE)
         self._ended = True
-        now = time.time()
+        now = grip.now()
         text = result.choices[0].text if result.choices else ""
         await self._step(
             grip.task.step(State.COMPLETED, now, finished=now, media=media, usage=result.usage, text=text)
@@ -109,7 +108,7 @@ class Drive:
         if self._grip is None:
             return
         if self._accepted:
-            await self._step(self._grip.task.fail(error, time.time()))
+            await self._step(self._grip.task.fail(error, self._grip.now()))
         else:
             await self._records.delete(self._order.id)
 

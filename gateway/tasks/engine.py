@@ -24,6 +24,7 @@ from gateway.telemetry.logging import get_logger
 
 __all__ = ["Find", "TaskEngine"]
 
+_DRAIN_SECONDS = 30.0
 _RECHECK_SECONDS = 10.0
 """Waiters re-read their task at least this often, hint or not."""
 T = TypeVar("T")
@@ -166,9 +167,11 @@ class TaskEngine:
                 await asyncio.sleep(1.0)
 
     async def drain(self) -> None:
-        """Wait for submits under way: their answers must be stored. Then let driven generations go."""
+        """Wait for submits under way, whose answers must be stored, and a while for what we drive."""
         while self._submits:
             await asyncio.wait(self._submits)
+        if self._drives:
+            await asyncio.wait(self._drives, timeout=_DRAIN_SECONDS)
         for driving in self._drives:
             driving.cancel()
         await asyncio.gather(*self._drives, return_exceptions=True)

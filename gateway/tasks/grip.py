@@ -57,6 +57,10 @@ class Grip:
         if stepped:
             self._records.note(task)
 
+    def now(self) -> float:
+        """Return unix seconds by the store's clock."""
+        return self._clock.now()
+
     def note_progress(self, fraction: float) -> None:
         """Remember how far the task is; stored with the next sign of life."""
         self.task = msgspec.structs.replace(self.task, progress=max(self.task.progress, fraction))

@@ -1,7 +1,6 @@
 """The one paid call of a task: intent, submit, acceptance, each durable before the next."""
 
 import asyncio
-import time
 from collections.abc import Coroutine
 from contextlib import AsyncExitStack
 from typing import Any
@@ -123,7 +122,7 @@ class Submission:
     async def _lose(self, grip: Grip, error: Exception) -> GatewayError:
         """Have a submit looked for whose answer was lost, and return what its caller is told."""
         try:
-            await grip.write(grip.task.step(State.UNKNOWN, time.time()), due=time.time())
+            await grip.write(grip.task.step(State.UNKNOWN, grip.now()), due=grip.now())
         except (Conflict, StoreUnavailable):
             # It stands there as being submitted, and is looked for when our hold on it ends.
             get_logger().warning("task_unknown_not_stored", task_id=grip.task.id)
@@ -136,9 +135,9 @@ class Submission:
 
         The provider has been paid: no failure of ours may make a client submit again.
         """
-        due = time.time() + self._poll_interval
+        due = grip.now() + self._poll_interval
         try:
-            await grip.write(grip.task.step(State.ACCEPTED, time.time(), upstream_task=found), due=due)
+            await grip.write(grip.task.step(State.ACCEPTED, grip.now(), upstream_task=found), due=due)
         except Conflict:
             return await self._join(found, due)
         except StoreUnavailable:
@@ -153,7 +152,7 @@ class Submission:
         def accept(task: Task) -> Task:
             if task.upstream_task or task.state in FINAL:
                 return task
-            return task.step(State.ACCEPTED, time.time(), upstream_task=found)
+            return task.step(State.ACCEPTED, due, upstream_task=found)
 
         for _ in range(_STORE_TRIES):
             try:

@@ -99,7 +99,7 @@ async def test_one_key_is_one_order_and_one_answer(caller, create, prompt):
     assert await caller.orders() == before + 1
 
 
-@PAID
+@pytest.mark.parametrize("create", [VIDEO, PICTURE])
 async def test_fifty_at_once_are_one_order(caller, create, prompt):
     before = await caller.orders()
     answers = await asyncio.gather(*(caller.create(create, prompt, key=prompt) for _ in range(50)))

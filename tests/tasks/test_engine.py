@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+import tracemalloc
 from contextlib import AsyncExitStack, aclosing
 
 import msgspec
@@ -324,12 +325,21 @@ async def test_a_drive_that_fails_later_is_a_failed_task(engine):
 async def test_a_drive_whose_process_is_gone_is_ambiguous(store, leases, tmp_path, upstream, monkeypatch):
     monkeypatch.setattr("gateway.tasks.grip.HOLD_SECONDS", 0.3)
     monkeypatch.setattr("gateway.tasks.poller.HOLD_SECONDS", 0.3)
+    monkeypatch.setattr("gateway.tasks.engine._DRAIN_SECONDS", 0.0)
     async with opened(store, leases, tmp_path, upstream) as engine:
         task = await engine.drive(order("cat"), stream(TextDelta("A"), PICTURE, pause=0.2), nothing())
     async with opened(store, leases, tmp_path, upstream) as engine:
         with pytest.raises(TaskFailed) as told:
             await collect(engine.follow(task.id))
         assert told.value.code == "create_ambiguous"
+
+
+async def test_a_process_that_is_told_to_end_finishes_what_it_drives(store, leases, tmp_path, upstream):
+    async with opened(store, leases, tmp_path, upstream) as engine:
+        events = stream(TextDelta("A"), PICTURE, Finish(), pause=0.2)
+        task = await engine.drive(order("cat"), events, nothing())
+    async with opened(store, leases, tmp_path, upstream) as engine:
+        assert await status(engine, task.id) == "completed"
 
 
 async def test_a_drive_keeps_its_task_for_as_long_as_it_takes(store, leases, tmp_path, upstream, monkeypatch):
@@ -372,8 +382,6 @@ async def test_cancelling_a_drive_closes_its_stream_and_gives_its_account_back(
 async def test_many_waiters_cost_little(engine, upstream):
     upstream.seconds = 60
     task = await engine.submit(order("film"), upstream, nothing())
-
-    import tracemalloc
 
     tracemalloc.start()
     before = tracemalloc.get_traced_memory()[0]

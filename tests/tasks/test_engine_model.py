@@ -40,6 +40,7 @@ class Tasks(RuleBasedStateMachine):
             mock.patch("gateway.tasks.grip.HOLD_SECONDS", _HOLD),
             mock.patch("gateway.tasks.poller.HOLD_SECONDS", _HOLD),
             mock.patch("gateway.tasks.poller._LOOK_SECONDS", 0.02),
+            mock.patch("gateway.tasks.engine._DRAIN_SECONDS", 0.0),
             mock.patch("gateway.tasks.look._RECONCILE_SECONDS", 1.0),
         ]
         for patch in self.patches:
