@@ -85,10 +85,32 @@ async def test_every_task_of_a_full_account_gets_its_turn(store, leases, tmp_pat
     upstream = ScriptedUpstream()
     async with opened(store, leases, tmp_path, upstream, polls_per_second=50) as engine:
         began = time.monotonic()
-        tasks = [await submitted(engine, upstream, f"film {at}") for at in range(150)]
-        await asyncio.gather(*(ended(engine, task) for task in tasks))
+        for at in range(150):
+            await submitted(engine, upstream, f"film {at}")
+        while len(upstream.polls) < 150:
+            await asyncio.sleep(0.05)
         assert time.monotonic() - began < 1.2 * 150 / 50 + 1.5
         assert upstream.polls.total() <= 160
+
+
+async def test_waiting_tasks_are_left_alone_until_their_turn(store, leases, tmp_path):
+    """Where the budget is short, the next look is set for when there is room, not tried in between."""
+    upstream = ScriptedUpstream(seconds=60)
+    given_back = 0
+
+    def count(method):
+        nonlocal given_back
+        given_back += method == "release"
+
+    async with opened(store, leases, tmp_path, upstream, polls_per_second=20) as engine:
+        for at in range(100):
+            await submitted(engine, upstream, f"film {at}")
+        await asyncio.sleep(5.0)
+        before = upstream.polls.total()
+        store.fail = count
+        await asyncio.sleep(2.5)
+        store.fail = lambda method: None
+        assert given_back <= 1.3 * (upstream.polls.total() - before) + 5
 
 
 async def test_failed_polls_are_no_failed_task(store, leases, tmp_path):
@@ -224,6 +246,22 @@ async def test_a_submit_without_a_trace_ends_ambiguous_after_its_time(store, lea
         assert view.error_code == AmbiguousSubmit.code
         assert view.finished - view.created > 0.5
     assert not upstream.submits
+
+
+async def test_no_clock_alone_gives_a_submit_up(store, leases, tmp_path, monkeypatch):
+    upstream = ScriptedUpstream()
+    looks = 0
+
+    async def count(upstream, prepared):
+        nonlocal looks
+        looks += 1
+
+    upstream.on_reconcile = count
+    await _leave_intent(store, leases, tmp_path, upstream, monkeypatch)
+    monkeypatch.setattr("gateway.tasks.look._RECONCILE_SECONDS", 0.0)
+    async with opened(store, leases, tmp_path, upstream, poll_interval_seconds=0.02) as engine:
+        await ended(engine, order("film"), "failed")
+    assert looks == 3
 
 
 async def _leave_intent(store, leases, tmp_path, upstream, monkeypatch):

@@ -12,6 +12,7 @@ import pytest
 
 from gateway.config import AuthSettings, ConfigError, KeySettings
 from gateway.plugin_api.protocols import TaskState
+from gateway.state.store import Record
 from gateway.tasks.webhooks import Endpoint, sign
 from gateway.telemetry.redaction import Secret
 from tests.tasks.scripted import ScriptedUpstream, opened, order, until
@@ -154,6 +155,22 @@ async def test_an_end_is_told_by_the_next_process_if_this_one_dies(
         await until(lambda: receiver.heard)
     async with opened(store, leases, tmp_path, upstream, auth=told_at(receiver.url)):
         await until(lambda: len(receiver.heard) == 2)
+
+
+async def test_an_end_that_was_announced_but_not_stored_is_not_told_yet(
+    store, leases, tmp_path, receiver, impatient
+):
+    """What a process leaves that dies between the announcement and the end itself."""
+    upstream = ScriptedUpstream(seconds=3600)
+    async with opened(store, leases, tmp_path, upstream, auth=told_at(receiver.url)) as engine:
+        task = await submit(engine, upstream)
+        value = msgspec.json.encode({"task_id": task.id, "owner": "alice"})
+        await store.put("webhooks", Record(key=task.id, value=value, due=time.time()))
+        await asyncio.sleep(0.3)
+        assert not receiver.heard
+        upstream.accepted["provider-film"] = 0.0
+        await until(lambda: _gone(store, task) if receiver.heard else None)
+        assert len(receiver.heard) == 1
 
 
 async def test_nobody_is_told_of_anothers_task(store, leases, tmp_path, receiver, impatient):
