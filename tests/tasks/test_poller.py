@@ -87,8 +87,7 @@ async def test_every_task_of_a_full_account_gets_its_turn(store, leases, tmp_pat
         began = time.monotonic()
         for at in range(150):
             await submitted(engine, upstream, f"film {at}")
-        while len(upstream.polls) < 150:
-            await asyncio.sleep(0.05)
+        await until(lambda: len(upstream.polls) == 150)
         assert time.monotonic() - began < 1.2 * 150 / 50 + 1.5
         assert upstream.polls.total() <= 160
 
