@@ -118,13 +118,15 @@ async def test_a_limited_account_does_not_pass_its_chat_on(tmp_path):
         assert len(upstream.calls) == 2
 
 
-async def test_a_failed_turn_changes_nothing(tmp_path):
+@pytest.mark.parametrize("stream", [True, False])
+async def test_a_failed_turn_changes_nothing(tmp_path, stream):
     cut = (Thread("theirs", "broken"), TextDelta("ha"), AnswerCut("cut", sent=True))
     whole = (Thread("theirs", "good"), TextDelta("x"), Finish())
     upstream = Upstream(whole, cut, whole)
     async with house(tmp_path, {"a": upstream}) as home:
         chat_id, _ = await home.chat("a")
-        await home.failure(ask("b", continuation=Continuation(chat_id)))
+        delivery = Delivery(stream=stream)
+        await home.failure(ask("b", continuation=Continuation(chat_id), delivery=delivery))
         await home.chat("c", chat_id)
         assert upstream.calls[-1][2] == Thread("theirs", "good")
 

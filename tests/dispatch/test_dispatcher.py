@@ -123,8 +123,9 @@ async def test_a_refusal_of_the_request_is_not_tried_elsewhere(tmp_path):
         assert len(upstream.calls) == 1
 
 
-async def test_failover_goes_from_a_streaming_tier_to_a_task_tier(tmp_path):
-    stream, task = Upstream((limited(),)), Tasking()
+@pytest.mark.parametrize("error", [limited(), UpstreamUnavailable("down")])
+async def test_failover_goes_from_a_streaming_tier_to_a_task_tier(tmp_path, error):
+    stream, task = Upstream((error,)), Tasking()
     routes = {"t2v": ("stream", "task")}
     async with house(tmp_path, {"stream": stream, "task": task}, routes) as open_house:
         kinds = [type(event) for event in await open_house.events(ask(chat_type="t2v"))]
@@ -133,9 +134,10 @@ async def test_failover_goes_from_a_streaming_tier_to_a_task_tier(tmp_path):
         assert kinds[-1] is Finish
 
 
-async def test_failover_goes_from_a_task_tier_to_a_streaming_tier(tmp_path):
+@pytest.mark.parametrize("error", [limited(), UpstreamUnavailable("down")])
+async def test_failover_goes_from_a_task_tier_to_a_streaming_tier(tmp_path, error):
     film = (Media("video", "https://media.example/a.mp4"), Finish())
-    task, stream = Tasking((limited(),)), Upstream(film)
+    task, stream = Tasking((error,)), Upstream(film)
     routes = {"t2v": ("task", "stream")}
     async with house(tmp_path, {"stream": stream, "task": task}, routes) as open_house:
         assert await open_house.events(ask(chat_type="t2v")) == list(film)
