@@ -17,6 +17,7 @@ KILLS = int(os.environ.get("CRASH_KILLS", "500"))
 UNSENT = "intent_stored"
 """A death here leaves a task that no provider has; nobody may say that it was made, or make it again."""
 STEPS_OF_A_VIDEO = [name for name in FAILPOINTS if not name.startswith("drive")]
+STEPS_OF_A_DRIVE = [name for name in FAILPOINTS if name.startswith("drive")]
 
 
 @pytest.fixture
@@ -67,6 +68,24 @@ async def test_a_death_at_any_step_loses_and_doubles_nothing(tmp_path, provider)
 
     made = await asyncio.gather(*map(die_at, STEPS_OF_A_VIDEO))
     assert dict(made) == {step: int(step != UNSENT) for step in STEPS_OF_A_VIDEO}
+
+
+async def test_a_death_while_driving_is_told_and_never_repeated(tmp_path, provider):
+    """Pictures have no provider's task to find again: nobody may say that they were made, or make them."""
+
+    async def die_at(step):
+        folder = tmp_path / step
+        async with World(folder, provider, sqlite_in(folder), rng=random.Random(SEED)) as world:
+            (gateway,) = world.replicas
+            await gateway.start(GATEWAY_FAILPOINT=step)
+            drawing = asyncio.ensure_future(world.draw(f"{step} picture"))
+            await gateway.died()
+            await gateway.start()
+            return await drawing
+
+    views = await asyncio.gather(*map(die_at, STEPS_OF_A_DRIVE))
+    assert [(view["status"], view["code"]) for view in views] == [("failed", "create_ambiguous")] * 3
+    assert len(provider.calls("completions", "t2i")) == 2, "the first died before it had sent anything"
 
 
 @pytest.mark.slow

@@ -112,6 +112,24 @@ class World:
             await asyncio.sleep(0.05)
         raise AssertionError
 
+    async def draw(self, prompt: str) -> dict[str, Any]:
+        """Ask for a picture in the background, again and again, and return what its task comes to."""
+        body = {"message": prompt, "chatType": "t2i", "async": True}
+        end = time.monotonic() + _PATIENCE
+        while time.monotonic() < end:
+            await asyncio.sleep(0.1)
+            try:
+                answer = await self._client.post(
+                    f"{self._url()}/api/chat", json=body, headers={"idempotency-key": prompt}
+                )
+                task_id = answer.raise_for_status().json()["task_id"]
+                view = (await self._client.get(f"{self._url()}/api/tasks/status/{task_id}")).json()
+            except (*_LOST, httpx.UnsupportedProtocol):
+                continue
+            if view["status"] in ("completed", "failed"):
+                return dict(view)
+        raise AssertionError(f"no end of {prompt!r}")
+
     async def settle(self) -> list[dict[str, Any]]:
         """Wait until no task is under way that a provider has; return all tasks."""
         end = time.monotonic() + _SETTLE
