@@ -1,4 +1,4 @@
-"""OpenAI's error object: four keys, always."""
+"""OpenAI's error object: its four keys always, and the task where there is one."""
 
 from typing import Final
 
@@ -10,12 +10,16 @@ __all__ = ["OpenAIError", "OpenAIErrorBody", "encode_error"]
 
 
 class OpenAIError(msgspec.Struct, frozen=True):
-    """What went wrong. `param` is the request field at fault, `code` a stable word for programs."""
+    """What went wrong. `param` is the request field at fault, `code` a stable word for programs.
+
+    `task_id`, where it is there, names the task to look at instead of creating another one.
+    """
 
     message: str
     type: str
     param: str | None = None
     code: str | None = None
+    task_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class OpenAIErrorBody(msgspec.Struct, frozen=True):
@@ -35,7 +39,8 @@ _CODES: Final = {
 def encode_error(error: GatewayError) -> bytes:
     """Write an error body in OpenAI's words; the types and codes are those that its SDKs look at."""
     param = error.param or ("model" if error.code == "model_not_found" else None)
-    body = OpenAIError(error.message, _type(error.status, error.code), param, _code(error.code, param))
+    kind, code = _type(error.status, error.code), _code(error.code, param)
+    body = OpenAIError(error.message, kind, param, code, error.task_id or msgspec.UNSET)
     return msgspec.json.encode(OpenAIErrorBody(body))
 
 

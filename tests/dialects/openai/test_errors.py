@@ -5,6 +5,7 @@ import pytest
 from gateway.dialects.openai.errors import encode_error
 from gateway.generation.errors import (
     AllAccountsLimited,
+    AmbiguousSubmit,
     ContentRefused,
     ContextTooLong,
     Forbidden,
@@ -41,3 +42,8 @@ def test_types_and_codes_are_those_that_sdks_look_at(
 ):
     expected = {"message": "x", "type": kind, "param": param, "code": code}
     assert json.loads(encode_error(error)) == {"error": expected}
+
+
+def test_an_error_about_a_task_names_it():
+    error = AmbiguousSubmit("lost", task_id="0123", sent=True)
+    assert json.loads(encode_error(error))["error"]["task_id"] == "0123"
