@@ -17,7 +17,8 @@ __all__ = ["Ledger"]
 
 _COUNTS_SECONDS: Final = 30.0
 """How long counts may wait for the next write; a changed verdict is written at once."""
-_RETRY_SECONDS: Final = 1.0
+_RETRY_SECONDS: Final = (0.05, 1.0)
+"""The first pause after the store did not answer, and the longest: one late answer must not cost a second."""
 
 
 class _Line:
@@ -133,14 +134,18 @@ class Ledger:
 
     async def _write_behind(self) -> None:
         """Write news at once, and counts now and then."""
+        pause = _RETRY_SECONDS[0]
         while True:
             with suppress(TimeoutError):
                 async with asyncio.timeout(_COUNTS_SECONDS):
                     await self._some_news.wait()
             counts_too = not self._some_news.is_set()
             self._some_news.clear()
-            if not await self._flush(counts_too=counts_too):
-                await asyncio.sleep(_RETRY_SECONDS)
+            if await self._flush(counts_too=counts_too):
+                pause = _RETRY_SECONDS[0]
+            else:
+                await asyncio.sleep(pause)
+                pause = _longer(pause)
                 self._some_news.set()
 
     async def _flush(self, *, counts_too: bool) -> bool:
@@ -179,14 +184,17 @@ class Ledger:
     # ------------------------------------------------------------------ in: what others wrote
 
     async def _follow(self, table: str, hear: Callable[[str], Awaitable[None]]) -> None:
+        pause = _RETRY_SECONDS[0]
         while True:
             try:
                 async with aclosing(self._store.watch(table)) as keys:
                     async for key in keys:
                         await hear(key)
+                        pause = _RETRY_SECONDS[0]
             except StoreUnavailable as error:
                 get_logger().warning("ledger_not_followed", table=table, error=str(error))
-            await asyncio.sleep(_RETRY_SECONDS)
+            await asyncio.sleep(pause)
+            pause = _longer(pause)
 
     async def _hear_line(self, key: str) -> None:
         """Re-read one record, or all of them when the hint is empty."""
@@ -232,6 +240,10 @@ class Ledger:
     def _tell(self, scope: Scope) -> None:
         for heard in self._listeners:
             heard(scope)
+
+
+def _longer(pause: float) -> float:
+    return min(pause * 2, _RETRY_SECONDS[1])
 
 
 def _report_crash(task: asyncio.Task[None]) -> None:

@@ -157,7 +157,7 @@ async def test_garbage_in_the_table_harms_nothing(store, ledger, clock):
 
 
 async def test_a_store_that_goes_away_is_caught_up_with(tmp_path, clock, monkeypatch):
-    monkeypatch.setattr("gateway.accounts.ledger._RETRY_SECONDS", 0.02)
+    monkeypatch.setattr("gateway.accounts.ledger._RETRY_SECONDS", (0.02, 0.02))
     store = await SqliteStore.open(str(tmp_path / "state.db"))
     ledger = Ledger(store, clock=clock)
     async with ledger.running():
@@ -176,6 +176,26 @@ async def test_a_store_that_goes_away_is_caught_up_with(tmp_path, clock, monkeyp
         await asyncio.sleep(0.02)
         assert decode_line(await store.get(LEDGER, MAIN.key)) == (MAIN, ledger.standing(MAIN))
     await store.aclose()
+
+
+async def test_one_late_answer_keeps_a_replica_in_the_dark_for_a_moment_only(store, ledger, monkeypatch):
+    other = Ledger(store)
+    get, late = store.get, 1
+
+    async def late_once(*names):
+        nonlocal late
+        if late:
+            late -= 1
+            raise StoreUnavailable("it took too long")
+        return await get(*names)
+
+    async with ledger.running(), other.running():
+        await asyncio.sleep(0.05)
+        monkeypatch.setattr(store, "get", late_once)
+        limit(ledger)
+        await until(lambda: not late)
+        async with asyncio.timeout(0.5):
+            await until(lambda: other.standing(MAIN).state == "cooling")
 
 
 async def test_an_expired_record_does_not_end_a_rest(store, ledger):
