@@ -208,9 +208,8 @@ async def _open_works(stack: AsyncExitStack, ground: _Ground, providers: _Provid
         providers.pool, routing, Attachments(shelf, store), tasks, metrics, settings.deadlines.queue
     )
     generators = {name: ground.registry.generator(name) for name in ground.registry.names(GENERATORS)}
-    total = settings.deadlines.total
     conversations = Conversations(store)
-    dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive, total_seconds=total)
+    dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive)
     _run_beside(stack, catalogue.refresh_forever())
     return _Works(catalogue, archive, shelf, tasks, dispatcher)
 

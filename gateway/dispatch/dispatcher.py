@@ -50,15 +50,12 @@ class Dispatcher:
         catalogue: Catalogue,
         conversations: Conversations,
         archive: Archive,
-        *,
-        total_seconds: float,
     ) -> None:
         self._generators = generators
         self._lending = lending
         self._catalogue = catalogue
         self._conversations = conversations
         self._archive = archive
-        self._total_seconds = total_seconds
         self._budget = RetryBudget()
 
     async def open(self, request: GenerationRequest, caller: Caller, observed: Observation) -> "Generation":
@@ -85,7 +82,6 @@ class Dispatcher:
             chat_id=dialogue.chat_id if dialogue else "",
             since=since,
             serving=serving & {since.upstream} if since.bound else serving,
-            deadline=time.monotonic() + self._total_seconds,
         )
         self._budget.earn()
         return Generation(self, generator, _resolved(request, model), reply, run, observed, dialogue)

@@ -54,10 +54,8 @@ class DispatchRun:
         chat_id: str,
         since: Turn,
         serving: frozenset[str],
-        deadline: float,
     ) -> None:
         self.request_id = caller.request_id
-        self.deadline = deadline
         self.task_id = task_id
         self.caller = caller
         self.thread = since.thread
@@ -175,7 +173,6 @@ class _Lent:
 
     def __init__(self, run: DispatchRun, lease: "Borrowed") -> None:
         self.request_id = run.request_id
-        self.deadline = run.deadline
         self._run = run
         self._lease = lease
 

@@ -64,10 +64,9 @@ class Generator(Protocol):
 
 
 class Run(Protocol):
-    """What a generator may ask for while it serves one request. `deadline` is on the monotonic clock."""
+    """What a generator may ask for while it serves one request."""
 
     request_id: str
-    deadline: float
 
     def mode(self, request: GenerationRequest) -> Mode:
         """Return how the preferred usable upstream serves the request; raises when none can."""

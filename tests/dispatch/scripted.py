@@ -227,5 +227,5 @@ async def house(
         registry = Registry()
         conversations = Conversations(store)
         generators = {name: registry.generator(name) for name in registry.names(GENERATORS)}
-        dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive, total_seconds=60.0)
+        dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive)
         yield House(dispatcher, pool, store, shelf, metrics, catalogue, tasks, conversations)

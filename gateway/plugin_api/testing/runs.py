@@ -1,7 +1,6 @@
 """A run that plays a script, and knows what is still open."""
 
 import asyncio
-import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import asynccontextmanager
 
@@ -34,7 +33,6 @@ class ScriptedRun:
         mode: Mode = Mode.STREAM,
         thread: Thread | None = None,
     ) -> None:
-        self.deadline = time.monotonic() + 60
         self.requests: list[GenerationRequest] = []
         """What was asked for, one entry per call."""
         self.open_leases = 0
