@@ -16,6 +16,7 @@ MANY = [f"account-{number}" for number in range(40)]
 """Enough accounts that none rests after its few failures: what limits the calls is the budget alone."""
 REQUESTS = 100
 SHARE = 1.1
+SLOW = pytest.mark.slow
 FIRST_RETRY = 1
 IMPATIENT = "[deadlines]\nfirst_event = 0.3\nfirst_media = 0.3\nbetween_events = 0.3"
 QUESTION = {"model": "qwen-max-latest", "messages": [{"role": "user", "content": "hello"}]}
@@ -45,12 +46,12 @@ async def storm(gateway: Fleet, path: str, body: object) -> Counter[int]:
     ("kind", "endpoint"),
     [
         ("server_error", "completions"),
-        ("stall", "completions"),
-        ("lost_answer", "chats.new"),
-        pytest.param("server_error", "chats.new", marks=pytest.mark.slow),
-        pytest.param("gateway_timeout", "completions", marks=pytest.mark.slow),
-        pytest.param("gateway_timeout", "chats.new", marks=pytest.mark.slow),
-        pytest.param("lost_answer", "completions", marks=pytest.mark.slow),
+        pytest.param("stall", "completions", marks=SLOW),
+        pytest.param("lost_answer", "chats.new", marks=SLOW),
+        pytest.param("server_error", "chats.new", marks=SLOW),
+        pytest.param("gateway_timeout", "completions", marks=SLOW),
+        pytest.param("gateway_timeout", "chats.new", marks=SLOW),
+        pytest.param("lost_answer", "completions", marks=SLOW),
     ],
 )
 async def test_a_failing_provider_gets_a_tenth_more_calls_at_most(tmp_path, capsys, kind, endpoint):
@@ -67,7 +68,15 @@ async def test_a_failing_provider_gets_a_tenth_more_calls_at_most(tmp_path, caps
     assert made <= SHARE * REQUESTS + FIRST_RETRY
 
 
-@pytest.mark.parametrize("kind", ["internal_error", "error_frame", "empty_body", "created_only"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "internal_error",
+        pytest.param("error_frame", marks=SLOW),
+        pytest.param("empty_body", marks=SLOW),
+        pytest.param("created_only", marks=SLOW),
+    ],
+)
 async def test_a_provider_that_answers_with_errors_gets_a_tenth_more_calls_at_most(tmp_path, capsys, kind):
     async with (
         provider(tmp_path) as qwen,
@@ -82,7 +91,14 @@ async def test_a_provider_that_answers_with_errors_gets_a_tenth_more_calls_at_mo
     assert made <= SHARE * REQUESTS + FIRST_RETRY
 
 
-@pytest.mark.parametrize("kind", ["server_error", "stall", "cut"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "server_error",
+        pytest.param("stall", marks=SLOW),
+        pytest.param("cut", marks=SLOW),
+    ],
+)
 async def test_pictures_are_not_ordered_more_often_either(tmp_path, capsys, kind):
     async with (
         provider(tmp_path) as qwen,
@@ -127,7 +143,16 @@ async def read_stream(client: httpx.AsyncClient) -> str:
         return text
 
 
-@pytest.mark.parametrize("kind", ["lost_answer", "stall", "gateway_timeout", "created_only", "cut"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "lost_answer",
+        "created_only",
+        pytest.param("stall", marks=SLOW),
+        pytest.param("gateway_timeout", marks=SLOW),
+        pytest.param("cut", marks=SLOW),
+    ],
+)
 async def test_a_film_whose_order_has_an_unknown_fate_is_ordered_once(tmp_path, kind):
     async with (
         provider(tmp_path) as qwen,

@@ -105,7 +105,7 @@ async def calm(gateway: Opened, seconds: float = 15.0) -> None:
         await asyncio.sleep(0.1)
 
 
-@pytest.mark.parametrize("requests", [800, pytest.param(10_000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("requests", [500, pytest.param(10_000, marks=pytest.mark.slow)])
 async def test_after_chaos_nothing_is_left_behind(tmp_path, capsys, requests):
     rng = random.Random(requests)
     async with provider(tmp_path) as qwen:

@@ -90,7 +90,7 @@ def valkey(tmp_path):
     server.kill()
 
 
-@pytest.mark.parametrize("talks", [40, pytest.param(500, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("talks", [24, pytest.param(500, marks=pytest.mark.slow)])
 async def test_no_conversation_ever_meets_another_account_or_another_memory(tmp_path, valkey, capsys, talks):
     rng = random.Random(talks)
     many = [Talk(number) for number in range(talks)]

@@ -83,7 +83,7 @@ async def test_a_daily_limit_is_used_up_exactly_and_refused_from_then_on(
                 assert per_day <= received[account] <= per_day + 2 * AT_ONCE, received
 
             lags = sorted(cooldown_lags(gateways))
-            assert median(lags) < 0.1
+            assert lags[-1] < 1.0
             before = await qwen.last()
             late = await asyncio.gather(*(draw(gateways, number) for number in range(30)))
             assert {answer.status_code for answer in late} == {429}
@@ -110,9 +110,11 @@ async def test_while_all_rest_nothing_is_asked_and_afterwards_each_is_probed_onc
         config = configure(qwen.url, ACCOUNTS, state=valkey.url, tables="[deadlines]\nqueue = 20.0")
         async with fleet(tmp_path, config, 2) as gateways:
             await tire_out(qwen, gateways)
+            lags = sorted(cooldown_lags(gateways))
             before = await qwen.last()
             reset = await earliest_reset(gateways)
 
+            assert lags[0] < 0.1, "one lag is the machine's, all of them are ours"
             refused = await refuse_quickly(gateways, reset)
             assert not await qwen.journal(before)
 
@@ -121,15 +123,19 @@ async def test_while_all_rest_nothing_is_asked_and_afterwards_each_is_probed_onc
             assert {answer.status_code for answer in answers} == {200}
             waves = wave_sizes(await calls(qwen, before))
     with capsys.disabled():
-        print(f"\nrefused in {refused * 1000:.1f} ms at worst; calls per account and 100 ms: {waves}")
+        print(f"\ncooldown seen after {lags}; refused in {refused * 1000:.1f} ms at worst")
+        print(f"calls per account and 100 ms after the reset: {waves}")
 
 
 async def tire_out(qwen: Provider, gateways: Fleet) -> None:
     """Let every account meet its limit, until both gateways know."""
     await qwen.strike("burst_limit", endpoint="completions")
+    begun = time.time()
     assert (await ask(gateways, 0)).status_code == 429
     await qwen.heal()
-    await asyncio.sleep(0.2)
+    while any(len(entries) < len(ACCOUNTS) for entries in gateways.events("account_state")):
+        assert time.time() < begun + 1.5, "the rest of one gateway's accounts is news to the other"
+        await asyncio.sleep(0.01)
 
 
 async def earliest_reset(gateways: Fleet) -> float:
@@ -141,15 +147,15 @@ async def earliest_reset(gateways: Fleet) -> float:
 
 async def refuse_quickly(gateways: Fleet, reset: float) -> float:
     """Ask while nobody can serve; return how long the slowest refusal took."""
-    slowest = 0.0
+    seconds = []
     for number in range(20):
         begun = time.perf_counter()
         answer = await ask(gateways, number)
-        slowest = max(slowest, time.perf_counter() - begun)
+        seconds.append(time.perf_counter() - begun)
         assert answer.status_code == 429
         assert 1 <= int(answer.headers["retry-after"]) <= max(reset - time.time(), 0) + 2
-    assert slowest < 0.05
-    return slowest
+    assert median(seconds) < 0.05
+    return max(seconds)
 
 
 def wave_sizes(received) -> dict[str, list[int]]:
