@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 
 from gateway.config import TaskSettings
 from gateway.generation.errors import AmbiguousSubmit, GatewayError, TaskFailed
@@ -128,10 +129,8 @@ class Poller:
         moved, wait = task, self._look.nobody_wait
         if found is not None:
             try:
-                async with lane.turn():
-                    late = max(0.0, clock.now() - claim.record.due)
-                    self._metrics.observe(self._metrics.poll_lag_seconds, late, task.request.chat_type)
-                    moved, wait = await self._look.at(task, *found, clock)
+                turn = self._turn(task, claim, lane, clock)
+                moved, wait = await self._look.at(task, *found, clock, turn)
             except GatewayError as error:
                 # A failed poll is not a failed task.
                 get_logger().warning(
@@ -144,6 +143,13 @@ class Poller:
             expired = TaskFailed("the task never ended", code="expired")
             return moved.fail(expired, clock.now(), State.EXPIRED), 0.0
         return moved, wait
+
+    @asynccontextmanager
+    async def _turn(self, task: Task, claim: Claim, lane: Lane, clock: SetClock) -> AsyncIterator[None]:
+        async with lane.turn():
+            late = max(0.0, clock.now() - claim.record.due)
+            self._metrics.observe(self._metrics.poll_lag_seconds, late, task.request.chat_type)
+            yield
 
     def _is_too_old(self, task: Task, clock: SetClock) -> bool:
         return clock.now() - task.created > self._settings.max_age_hours * 3600

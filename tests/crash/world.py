@@ -16,7 +16,7 @@ from tests.process import Provider, Running, running
 
 WORKERS = 3
 _PATIENCE = 90.0
-_SETTLE = 120.0
+_SETTLE_PER_FILM = 5.0
 _STARTS = 5
 _LOST = (httpx.TransportError, httpx.HTTPStatusError)
 
@@ -132,7 +132,7 @@ class World:
 
     async def settle(self) -> list[dict[str, Any]]:
         """Wait until no task is under way that a provider has; return all tasks."""
-        end = time.monotonic() + _SETTLE
+        end = time.monotonic() + 30.0 + _SETTLE_PER_FILM * self.made().total()
         while True:
             tasks = await self.tasks()
             made = self.made()
@@ -191,7 +191,7 @@ class World:
         while not self._stop.is_set():
             turn += 1
             # A film takes the provider half a second of a processor.
-            await asyncio.sleep(self.rng.uniform(0.0, 1.0))
+            await asyncio.sleep(self.rng.uniform(0.0, 1.0) * len(self.replicas))
             await self.ask(f"{name} film {turn}", keyed=self.rng.random() < 0.5)
 
     async def _post(self, prompt: str, headers: dict[str, str]) -> Answer | None:
