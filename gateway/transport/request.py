@@ -65,10 +65,7 @@ def declared_length(fields: Fields) -> int | None:
 
 def sets(fields: Fields, wanted: bytes) -> bool:
     """Return whether the caller has set a field; `wanted` is in lower case."""
-    for name, _ in fields:
-        if _field_name(name) == wanted:
-            return True
-    return False
+    return wanted in [_field_name(name) for name, _ in fields]
 
 
 async def slices(body: bytes) -> AsyncGenerator[bytes, None]:
