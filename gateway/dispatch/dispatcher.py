@@ -20,6 +20,8 @@ from gateway.generation.errors import (
     GatewayUnavailable,
     InvalidRequest,
     RateLimited,
+    ResultUnkept,
+    StorageUnavailable,
 )
 from gateway.generation.events import (
     AnyEvent,
@@ -101,8 +103,15 @@ class Dispatcher:
         return conversation
 
     async def keep_media(self, media: Media) -> Media:
-        """Archive a medium that clients could not fetch themselves."""
-        return await self._archive.keep(media)
+        """Archive a medium that clients could not fetch themselves.
+
+        Raises:
+            ResultUnkept: it cannot be kept, and a client that asks again would pay again.
+        """
+        try:
+            return await self._archive.keep(media)
+        except StorageUnavailable as error:
+            raise ResultUnkept("what was made cannot be kept now") from error
 
     def may_try_again(self, error: GatewayError) -> bool:
         """Say whether an error before the first event allows another attempt."""

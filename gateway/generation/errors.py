@@ -39,6 +39,7 @@ GatewayError
     ├── NoUsableAccount           503  every account needs its operator
     ├── Overloaded                503
     ├── StorageUnavailable        503  what must not be lost cannot be kept
+    │   └── ResultUnkept          503  what was made, and paid for, cannot be kept
     └── Draining                  503  this process is shutting down
 """
 
@@ -77,6 +78,7 @@ __all__ = [
     "RangeNotSatisfiable",
     "RateLimited",
     "RequestError",
+    "ResultUnkept",
     "StorageUnavailable",
     "TaskFailed",
     "TaskIdMissing",
@@ -405,6 +407,12 @@ class StorageUnavailable(GatewayUnavailable):
     """What must not be lost cannot be kept now, so nothing is sent."""
 
     code = "storage_unavailable"
+
+
+class ResultUnkept(StorageUnavailable):
+    """What was made, and paid for, cannot be kept: asking again would pay again."""
+
+    client_may_retry = False
 
 
 class Draining(GatewayUnavailable):

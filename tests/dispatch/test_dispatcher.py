@@ -13,9 +13,12 @@ from gateway.generation.errors import (
     InvalidRequest,
     ModelNotFound,
     RateLimited,
+    ResultUnkept,
+    StorageUnavailable,
     UpstreamUnavailable,
 )
 from gateway.generation.events import Finish, Media, TaskAccepted, TextDelta, Thread, Usage
+from gateway.media.archive import Archive
 from gateway.telemetry.observation import Observation
 from tests.dispatch.scripted import Tasking, Upstream, ask, house
 
@@ -209,3 +212,16 @@ async def test_a_chat_that_a_provider_made_before_it_refused_binds_nobody(tmp_pa
     (_, _, first), (second_account, _, second), (third_account, _, third) = upstream.calls
     assert (first, second) == (None, None), "an account was given another account's chat"
     assert (third_account, third) == (second_account, Thread("second-chat"))
+
+
+async def test_what_was_paid_for_and_cannot_be_kept_is_not_to_be_asked_for_again(tmp_path, monkeypatch):
+    async def full(*_: object) -> None:
+        raise StorageUnavailable("no room")
+
+    monkeypatch.setattr(Archive, "keep", full)
+    upstream = Upstream((Media("image", data=b"\x89PNG", media_type="image/png"), Finish()))
+    async with house(tmp_path, {"a": upstream}) as open_house:
+        passed, error = await open_house.failure(ask(chat_type="t2i"))
+    assert (type(error), error.code, error.client_may_retry) == (ResultUnkept, "storage_unavailable", False)
+    assert passed == []
+    assert len(upstream.calls) == 1

@@ -159,11 +159,11 @@ async def refuse_quickly(gateways: Fleet, reset: float) -> float:
 
 
 def wave_sizes(received) -> dict[str, list[int]]:
-    """Return how many calls each account got in each tenth of a second, and see that the first is a probe."""
-    begun = min(at for _, at in received)
-    waves = {account: [0] * 40 for account in ACCOUNTS}
+    """Return how many calls each account got in each tenth of a second since its first, which is a probe."""
+    waves = {account: [0] * 80 for account in ACCOUNTS}
+    begun: dict[str, float] = {}
     for account, at in received:
-        waves[account][int((at - begun) * 10)] += 1
+        waves[account][int((at - begun.setdefault(account, at)) * 10)] += 1
     for wave in waves.values():
-        assert sum(wave[:2]) == 1, "while the probe is under way nobody else is sent"
+        assert wave[0] == 1, "while the probe is under way nobody else is sent"
     return {account: wave[: max(i for i, n in enumerate(wave) if n) + 1] for account, wave in waves.items()}
