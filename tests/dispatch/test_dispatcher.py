@@ -167,7 +167,7 @@ async def test_a_caller_who_leaves_closes_everything_below(tmp_path):
 
         work = asyncio.create_task(read())
         async with asyncio.timeout(5):
-            while not upstream.open:  # noqa: ASYNC110 - the script has no event to wait for
+            while not upstream.open:
                 await asyncio.sleep(0.001)
         work.cancel()
         await asyncio.gather(work, return_exceptions=True)

@@ -64,7 +64,7 @@ async def read_all(
 
 async def nothing_is_open(transport: Transport) -> None:
     async with asyncio.timeout(1):
-        while transport.open_connections:  # noqa: ASYNC110 - the loop closes sockets in its own time
+        while transport.open_connections:
             await asyncio.sleep(0)
 
 

@@ -100,7 +100,7 @@ async def test_a_storm_never_exceeds_a_cap_and_all_places_return(lease_clients):
     async def visit(number: int) -> None:
         nonlocal served
         leases = lease_clients[number % len(lease_clients)]
-        while (held := await leases.acquire(slots, ttl=60)) is None:  # noqa: ASYNC110 - the contract has no bell
+        while (held := await leases.acquire(slots, ttl=60)) is None:
             await asyncio.sleep(0.001)
         inside[held.slot] += 1
         assert inside[held.slot] <= caps[held.slot]

@@ -9,5 +9,5 @@ __all__ = ["until"]
 async def until(holds: Callable[[], bool], seconds: float = 5.0) -> None:
     """Return once `holds` says so; fail after `seconds`."""
     async with asyncio.timeout(seconds):
-        while not holds():  # noqa: ASYNC110 - what is waited for has no event
+        while not holds():
             await asyncio.sleep(0.005)

@@ -212,7 +212,7 @@ async def test_a_client_that_leaves_frees_the_connection(upstream, account, sand
             if isinstance(event, TextDelta):
                 break
     async with asyncio.timeout(1):
-        while transport.open_connections > transport.idle_connections:  # noqa: ASYNC110
+        while transport.open_connections > transport.idle_connections:
             await asyncio.sleep(0)
 
 
@@ -244,7 +244,7 @@ async def test_the_token_travels_as_the_operator_wants(make_upstream, account, s
 
 
 async def finished(upstream, task, account):
-    while (state := await upstream.poll(task, account)).status == "running":  # noqa: ASYNC110
+    while (state := await upstream.poll(task, account)).status == "running":
         await asyncio.sleep(0.05)
     return state
 
