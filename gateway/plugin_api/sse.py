@@ -29,7 +29,7 @@ class EventDecoder:
         max_frame: bytes of one frame, and so of one line, that are accepted.
     """
 
-    __slots__ = ("_after_cr", "_held", "_held_size", "_max_frame", "_started", "comments")
+    __slots__ = ("_after_cr", "_held", "_held_size", "_max_frame", "_started")
 
     def __init__(self, max_frame: int = 2**20) -> None:
         self._max_frame = max_frame
@@ -37,8 +37,6 @@ class EventDecoder:
         self._held_size = 0
         self._after_cr = False
         self._started = False
-        self.comments = 0
-        """How many comment lines (a provider's pings) whole frames have held so far."""
 
     def feed(self, data: bytes) -> list[ServerSentEvent]:
         """Return the events that `data` completes. Raises `InvalidAnswer` for a frame over the cap."""
@@ -106,8 +104,6 @@ class EventDecoder:
                 data.append(value.removeprefix(b" "))
             elif field == b"event":
                 name = value.removeprefix(b" ")
-            elif line.startswith(b":"):
-                self.comments += 1
         return ServerSentEvent(b"\n".join(data), name.decode("utf-8", "replace")) if data else None
 
     def _too_long(self) -> InvalidAnswer:

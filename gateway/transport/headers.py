@@ -16,11 +16,6 @@ class Headers:
         wanted = _key(name)
         return next((value for field, value in self.raw if field == wanted), None)
 
-    def get_all(self, name: str | bytes) -> list[bytes]:
-        """Return every value of ``name``, in order."""
-        wanted = _key(name)
-        return [value for field, value in self.raw if field == wanted]
-
     def text(self, name: str | bytes, default: str = "") -> str:
         """Return the first value of ``name`` as text (header bytes are Latin-1), else ``default``."""
         value = self.get(name)

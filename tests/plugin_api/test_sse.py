@@ -62,15 +62,12 @@ _ends = st.sampled_from([b"\n", b"\r", b"\r\n", b"\n\n", b"\r\n\r\n"])
 
 
 @given(st.lists(st.tuples(_lines, _ends), max_size=12), st.lists(st.integers(0, 200), max_size=12))
-def test_any_cuts_give_the_same_events_and_comments(
-    lines: list[tuple[bytes, bytes]], places: list[int]
-) -> None:
+def test_any_cuts_give_the_same_events(lines: list[tuple[bytes, bytes]], places: list[int]) -> None:
     wire = b"".join(line + end for line, end in lines)
     whole, pieces = EventDecoder(), EventDecoder()
     expected = [*whole.feed(wire), *whole.close()]
     found = [event for piece in cut(wire, places) for event in pieces.feed(piece)]
     assert [*found, *pieces.close()] == expected
-    assert pieces.comments == whole.comments
 
 
 @given(st.lists(st.binary(max_size=40)), st.sampled_from([b"\n", b"\r", b"\r\n"]))
@@ -85,10 +82,8 @@ def test_garbage_is_decoded_alike_however_it_is_cut(wire: bytes, places: list[in
     assert decode(*cut(wire, places)) == decode(wire)
 
 
-def test_comments_are_counted() -> None:
-    decoder = EventDecoder()
-    decoder.feed(b": a\n: b\n\n:\n\ndata: x\n\n")
-    assert decoder.comments == 3
+def test_comments_are_no_events() -> None:
+    assert decode(b": a\n: b\n\n:\n\ndata: x\n\n") == [ServerSentEvent(b"x")]
 
 
 def test_a_frame_is_given_out_as_soon_as_its_blank_line_is_there() -> None:

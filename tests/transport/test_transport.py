@@ -206,7 +206,7 @@ async def test_headers_are_found_without_regard_to_case(transport, answer):
     server = await answer(b"HTTP/1.1 204 No\r\nX-One: \xe4\r\nx-one: 2\r\n\r\n")
     async with await transport.send("GET", server.url) as exchange:
         assert exchange.headers.get("X-ONE") == b"\xe4"
-        assert exchange.headers.get_all(b"x-One") == [b"\xe4", b"2"]
+        assert exchange.headers.get(b"x-One") == b"\xe4"
         assert exchange.headers.text("x-one") == "ä"
         assert exchange.headers.text("x-two", "none") == "none"
         assert exchange.headers.get("x-two") is None
