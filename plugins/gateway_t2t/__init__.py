@@ -3,15 +3,7 @@
 from collections.abc import AsyncGenerator
 
 from gateway.generation.errors import EmptyAnswer, InvalidRequest
-from gateway.generation.events import (
-    AnyEvent,
-    Finish,
-    ReasoningDelta,
-    TaskAccepted,
-    TextDelta,
-    ToolCallDelta,
-    Usage,
-)
+from gateway.generation.events import AnyEvent, Finish, ReasoningDelta, TaskAccepted, TextDelta, ToolCallDelta
 from gateway.generation.requests import GenerationRequest
 from gateway.plugin_api import Run, open_events
 
@@ -33,17 +25,9 @@ class TextGenerator:
         if not any(message.content or message.tool_calls for message in request.messages):
             raise InvalidRequest("There must be at least one message with content.", param="messages")
         answered = False
-        counted: Usage | None = None
         async with open_events(request, run) as events:
             async for event in events:
-                if not answered:
-                    answered = _answers(event)
-                    if isinstance(event, Usage):
-                        # Held back: while nothing was passed on, an empty answer can still fail over.
-                        counted = event
-                        continue
-                    if counted and (answered or isinstance(event, Finish)):
-                        yield counted
+                answered = answered or _answers(event)
                 yield event
 
 

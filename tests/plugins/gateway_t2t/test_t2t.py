@@ -41,28 +41,6 @@ async def test_success_without_content_is_an_error(before: tuple[AnyEvent, ...],
         await generate(*before, end)
 
 
-async def test_nothing_that_counts_as_an_answer_precedes_an_empty_end() -> None:
-    request = GenerationRequest(chat_type="t2t", messages=HELLO)
-    run = ScriptedRun([Thread("chat"), Usage(1), Finish()])
-    seen: list[AnyEvent] = []
-    with pytest.raises(EmptyAnswer):  # noqa: PT012
-        async with aclosing(TextGenerator().generate(request, run)) as answer:
-            async for event in answer:
-                seen.append(event)  # noqa: PERF401
-    assert seen == [Thread("chat")]
-
-
-async def test_an_early_usage_is_held_back_but_not_lost() -> None:
-    assert await generate(Usage(1), Usage(2), Thread("c"), TextDelta("x"), Usage(3), Finish()) == [
-        Thread("c"),
-        Usage(2),
-        TextDelta("x"),
-        Usage(3),
-        Finish(),
-    ]
-    assert await generate(Usage(1), Finish("length")) == [Usage(1), Finish("length")]
-
-
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
 async def test_an_empty_answer_that_says_why_is_passed_on(reason: str) -> None:
     assert await generate(Finish(reason)) == [Finish(reason)]  # type: ignore[arg-type]
