@@ -1,7 +1,7 @@
 """The configuration: frozen values decoded from TOML, the environment and secret files."""
 
 from gateway.config.errors import ConfigError, explain
-from gateway.config.loading import Configuration, load_configuration, load_settings
+from gateway.config.loading import Configuration, from_text, load_configuration, load_settings
 from gateway.config.settings import (
     AccountSettings,
     AuthSettings,
@@ -39,6 +39,7 @@ __all__ = [
     "TaskSettings",
     "UpstreamSettings",
     "explain",
+    "from_text",
     "load_configuration",
     "load_settings",
 ]

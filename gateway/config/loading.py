@@ -15,7 +15,7 @@ from gateway.config.settings import Settings
 from gateway.config.upstreams import secret_files, shape_upstream
 from gateway.telemetry.redaction import Secret
 
-__all__ = ["Configuration", "KeyPath", "load_configuration", "load_settings"]
+__all__ = ["Configuration", "KeyPath", "from_text", "load_configuration", "load_settings"]
 
 KeyPath = tuple[str, ...]
 """Where a setting is: ("server", "port")."""
@@ -141,12 +141,13 @@ def _resolve_references(value: Any, environ: Mapping[str, str]) -> Any:
 
 def _convert(table: dict[str, Any]) -> Settings:
     try:
-        return msgspec.convert(table, Settings, dec_hook=_decode_secret)
+        return msgspec.convert(table, Settings, dec_hook=from_text)
     except msgspec.ValidationError as error:
         raise ConfigError(explain(error, Settings)) from error
 
 
-def _decode_secret(kind: type, value: Any) -> Any:
-    if kind is Secret and isinstance(value, str):
-        return Secret(value)
+def from_text(kind: type, value: Any) -> Any:
+    """Make a secret or a path of its text; `msgspec.convert` asks for what it does not know."""
+    if kind in (Secret, Path) and isinstance(value, str):
+        return kind(value)
     raise ValueError(f"Expected `str`, got `{type(value).__name__}`")

@@ -8,16 +8,14 @@ from collections.abc import Sequence
 from difflib import get_close_matches
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
-from pathlib import Path
 from typing import Any
 
 import msgspec
 
-from gateway.config import ConfigError, UpstreamSettings, explain
+from gateway.config import ConfigError, UpstreamSettings, explain, from_text
 from gateway.dialects.base import Dialect
 from gateway.generation.errors import InvalidRequest
 from gateway.plugin_api.protocols import Generator, Upstream, UpstreamContext
-from gateway.telemetry.redaction import Secret
 
 __all__ = ["COMMANDS", "DIALECTS", "GENERATORS", "UPSTREAMS", "PluginError", "PluginInfo", "Registry"]
 
@@ -107,7 +105,7 @@ class Registry:
             )
         plugin = self._load(UPSTREAMS, settings.kind)
         try:
-            decoded = msgspec.convert(dict(settings.options), plugin.Settings, dec_hook=_decode)
+            decoded = msgspec.convert(dict(settings.options), plugin.Settings, dec_hook=from_text)
         except msgspec.ValidationError as error:
             raise ConfigError(explain(error, plugin.Settings, path)) from error
         try:
@@ -170,9 +168,3 @@ def _describe(entry: EntryPoint) -> PluginInfo:
 def _hint(name: str, known: Sequence[str] | set[str]) -> str:
     near = get_close_matches(name, known, n=1)
     return f"; did you mean {near[0]}?" if near else f"; there are: {', '.join(sorted(known))}"
-
-
-def _decode(kind: type, value: Any) -> Any:
-    if kind in (Secret, Path) and isinstance(value, str):
-        return kind(value)
-    raise ValueError(f"Expected `str`, got `{type(value).__name__}`")
