@@ -194,31 +194,43 @@ class Generation:
         refused: GatewayError | None = None
         while True:
             passed = False
-            usage: Usage | None = None
             try:
                 async with aclosing(self._generator.generate(request, self._run)) as events:
+                    beginning = await self._beginning(events)
+                    passed = True
+                    await self._begin_turn()
+                    for event in beginning:
+                        yield await self._kept(event) if type(event) in _KEPT else self._seen(event)
                     async for event in events:
                         if type(event) is Thread:
                             self._run.thread = event
-                            continue
-                        if not passed:
-                            if type(event) is Usage:
-                                # Held back: what an account counted before it refused is nobody's usage.
-                                usage = event
-                                continue
-                            passed = True
-                            await self._begin_turn()
-                            if usage is not None:
-                                yield self._seen(usage)
-                        yield await self._passing(event) if type(event) in _KEPT else self._seen(event)
+                        else:
+                            yield await self._kept(event) if type(event) in _KEPT else self._seen(event)
                 return
             except GatewayError as error:
+                if passed:
+                    raise
                 if refused is not None and isinstance(error, GatewayUnavailable):
                     raise _more_telling(refused, error) from error
-                if passed or not self._dispatcher.may_try_again(error):
+                if not self._dispatcher.may_try_again(error):
                     raise
                 self._dispatcher.note_failover(self.request.chat_type, error)
                 refused = error
+
+    async def _beginning(self, events: AsyncGenerator[AnyEvent, None]) -> tuple[AnyEvent, ...]:
+        """Wait for the first event that may be passed on; return it behind the usage that came before.
+
+        Usage alone is no beginning: what an account counted before it refused is nobody's usage.
+        """
+        usage: tuple[AnyEvent, ...] = ()
+        async for event in events:
+            if type(event) is Thread:
+                self._run.thread = event
+            elif type(event) is Usage:
+                usage = (event,)
+            else:
+                return (*usage, event)
+        return ()
 
     def _seen(self, event: AnyEvent) -> AnyEvent:
         """Note an event that goes on as it is."""
@@ -229,7 +241,7 @@ class Generation:
             note(event)
         return event
 
-    async def _passing(self, event: AnyEvent) -> AnyEvent:
+    async def _kept(self, event: AnyEvent) -> AnyEvent:
         """Keep what must be kept before the caller sees the event."""
         if not self._observed.first_event:
             self._run.note_first_event()

@@ -225,3 +225,17 @@ async def test_what_was_paid_for_and_cannot_be_kept_is_not_to_be_asked_for_again
     assert (type(error), error.code, error.client_may_retry) == (ResultUnkept, "storage_unavailable", False)
     assert passed == []
     assert len(upstream.calls) == 1
+
+
+async def test_what_was_made_after_a_failover_and_cannot_be_kept_is_not_asked_for_again(
+    tmp_path, monkeypatch
+):
+    async def full(*_: object) -> None:
+        raise StorageUnavailable("no room")
+
+    monkeypatch.setattr(Archive, "keep", full)
+    upstream = Upstream((UpstreamUnavailable("down"),), DRAWN, accounts=["one", "two"])
+    async with house(tmp_path, {"a": upstream}) as open_house:
+        _, error = await open_house.failure(ask(chat_type="t2i"))
+    assert isinstance(error, ResultUnkept), "the first account's refusal hid what was paid for"
+    assert len(upstream.calls) == 2
