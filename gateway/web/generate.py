@@ -1,6 +1,7 @@
 """POST and wait, stream, or walk away: the three ways to hand a generation over."""
 
 import asyncio
+import re
 from collections.abc import AsyncGenerator, Awaitable, Coroutine, Mapping
 from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
@@ -27,6 +28,7 @@ from gateway.web.exchange import Exchange, Handler
 __all__ = ["Generate", "OpenStreams", "unless_gone"]
 
 _WATCH_AFTER = 0.2
+_NO_HEADER_WORD = re.compile(r"[^A-Za-z0-9_-]")
 T = TypeVar("T")
 
 
@@ -196,8 +198,14 @@ async def _accepted(events: AsyncGenerator[AnyEvent, None]) -> str:
 
 
 def _ignored(generation: Answer) -> Headers:
-    names = generation.ignored
-    return ((b"x-gateway-ignored", ", ".join(names).encode("latin-1", "replace")),) if names else ()
+    names = ", ".join(map(_caller_word, generation.ignored))
+    return ((b"x-gateway-ignored", names.encode()),) if names else ()
+
+
+def _caller_word(name: str) -> str:
+    """Return what a caller knows a field as (`sampling.seed` is `seed`), safe for a header."""
+    word = "reasoning_effort" if name == "thinking.effort" else name.rpartition(".")[2]
+    return _NO_HEADER_WORD.sub("?", word)
 
 
 async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:

@@ -214,3 +214,19 @@ async def test_a_key_for_an_alias_may_use_the_alias_and_nothing_else(tmp_path):
         for model, status in statuses.items():
             answer = await client.post("/api/chat", json={"message": "hi", "model": model})
             assert answer.status_code == status, (model, answer.text)
+
+
+async def test_ignored_fields_are_named_in_the_words_of_the_caller(tmp_path):
+    body = {
+        "model": "qwen-max-latest",
+        "messages": [{"role": "user", "content": "Hi"}],
+        "temperature": 0.5,
+        "reasoning_effort": "low",
+    }
+    async with (
+        serving_gateway(settings_in(tmp_path)) as served,
+        httpx.AsyncClient(base_url=served.url) as client,
+    ):
+        for stream in (False, True):
+            answer = await client.post("/v1/chat/completions", json=body | {"stream": stream})
+            assert answer.headers["x-gateway-ignored"] == "temperature, reasoning_effort"
