@@ -6,7 +6,7 @@ true reply on its way to the client, and outcomes that a new task is born with.
 """
 
 from collections.abc import Callable
-from typing import Final, Literal, get_args
+from typing import Final, Literal
 
 import msgspec
 
@@ -16,7 +16,6 @@ from .journal import Entry
 from .refusals import Refusal, bad_request, rate_limited
 
 __all__ = [
-    "DISTURBANCES",
     "OUTCOMES",
     "OUTCOME_SCOPE_KEY",
     "REPLIES",
@@ -62,7 +61,6 @@ _Disturbance = Literal[
 ]
 _Outcome = Literal["task_fails", "task_never_ends"]
 FaultKind = Literal[_ReplyKind, _Disturbance, _Outcome]
-DISTURBANCES: Final[tuple[str, ...]] = get_args(_Disturbance)
 OUTCOMES: Final = {"task_fails": "failed", "task_never_ends": "never"}
 
 
