@@ -5,7 +5,7 @@ ours begin with `gateway_`. A label value never comes from a client unless it is
 """
 
 from collections.abc import Set
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -66,13 +66,22 @@ class Metrics:
     def __init__(self, error_types: Set[str] = frozenset()) -> None:
         self._error_types = error_types | {""}
         self.registry = CollectorRegistry()
-        made: dict[str, Any] = {"registry": self.registry}
-        request = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"]
+        self._declare_http()
+        self._declare_generations()
+        self._declare_upstreams()
+        self._declare_tasks()
+        self._declare_state()
+        self._declare_process()
+
+    def _declare_http(self) -> None:
         self.http_requests = Counter(
-            "gateway_http_requests", "HTTP requests answered.", ["method", "route", "status"], **made
+            "gateway_http_requests",
+            "HTTP requests answered.",
+            ["method", "route", "status"],
+            registry=self.registry,
         )
         self.http_in_progress = Gauge(
-            "gateway_http_requests_in_progress", "HTTP requests being answered.", **made
+            "gateway_http_requests_in_progress", "HTTP requests being answered.", registry=self.registry
         )
         self.in_progress = 0
         # Counted in a plain number: a gauge takes a lock for each step.
@@ -82,115 +91,162 @@ class Metrics:
             "Time to the last byte.",
             ["method", "route"],
             buckets=_SECONDS,
-            **made,
+            registry=self.registry,
         )
         self.unmatched = Counter(
-            "gateway_http_unmatched_requests", "HTTP requests for unknown paths.", (), **made
+            "gateway_http_unmatched_requests", "HTTP requests for unknown paths.", (), registry=self.registry
         )
+
+    def _declare_generations(self) -> None:
+        request = ["gen_ai_operation_name", "gen_ai_provider_name", "gen_ai_request_model"]
         self.generation_seconds = Histogram(
             "gen_ai_server_request_duration_seconds",
             "Duration of generations.",
             [*request, "error_type"],
             buckets=_SECONDS,
-            **made,
+            registry=self.registry,
         )
         self.first_token_seconds = Histogram(
             "gen_ai_server_time_to_first_token_seconds",
             "Time to the first event.",
             request,
             buckets=_FIRST,
-            **made,
+            registry=self.registry,
         )
         self.tokens = Histogram(
             "gen_ai_client_token_usage",
             "Tokens used by generations.",
             [*request, "gen_ai_token_type"],
             buckets=_TOKENS,
-            **made,
+            registry=self.registry,
         )
         self.overhead_seconds = Histogram(
             "gateway_overhead_seconds",
             "Time spent here, not waiting for a provider.",
             ["op"],
             buckets=_FIRST,
-            **made,
+            registry=self.registry,
         )
-        self.aborts = Counter("gateway_stream_aborts", "Streams that ended early.", ["op", "by"], **made)
+        self.aborts = Counter(
+            "gateway_stream_aborts", "Streams that ended early.", ["op", "by"], registry=self.registry
+        )
+        self.images = Counter(
+            "gateway_images_generated", "Pictures handed out.", ["model"], registry=self.registry
+        )
+        self.video_seconds = Counter(
+            "gateway_video_seconds", "Seconds of film handed out.", ["model"], registry=self.registry
+        )
+
+    def _declare_upstreams(self) -> None:
         self.attempts = Counter(
-            "gateway_upstream_attempts", "Calls to providers.", ["account", "op", "outcome"], **made
+            "gateway_upstream_attempts",
+            "Calls to providers.",
+            ["account", "op", "outcome"],
+            registry=self.registry,
         )
         self.attempt_seconds = Histogram(
             "gateway_upstream_attempt_duration_seconds",
             "Duration of calls to providers.",
             ["provider", "op", "outcome"],
             buckets=_SECONDS,
-            **made,
+            registry=self.registry,
         )
         self.failovers = Counter(
-            "gateway_failovers", "Requests that moved on to another account.", ["op", "reason"], **made
+            "gateway_failovers",
+            "Requests that moved on to another account.",
+            ["op", "reason"],
+            registry=self.registry,
         )
-        self.images = Counter("gateway_images_generated", "Pictures handed out.", ["model"], **made)
-        self.video_seconds = Counter(
-            "gateway_video_seconds", "Seconds of film handed out.", ["model"], **made
+        self.account_state = Gauge(
+            "gateway_account_state",
+            "1 for the state that the account is in.",
+            ["account", "chat_type", "state"],
+            registry=self.registry,
         )
+        self.account_in_flight = Gauge(
+            "gateway_account_in_flight", "Calls under way.", ["account"], registry=self.registry
+        )
+        self.accounts_available = Gauge(
+            "gateway_accounts_available",
+            "Accounts that can serve now.",
+            ["provider", "op"],
+            registry=self.registry,
+        )
+
+    def _declare_tasks(self) -> None:
         self.task_transitions = Counter(
-            "gateway_task_transitions", "Steps of tasks.", ["kind", "state"], **made
+            "gateway_task_transitions", "Steps of tasks.", ["kind", "state"], registry=self.registry
         )
         self.task_seconds = Histogram(
             "gateway_task_duration_seconds",
             "From a task's creation to its end.",
             ["kind", "state"],
             buckets=_SECONDS,
-            **made,
+            registry=self.registry,
         )
         self.tasks = Gauge(
-            "gateway_tasks", "Unfinished tasks that this process follows.", ["kind", "state"], **made
+            "gateway_tasks",
+            "Unfinished tasks that this process follows.",
+            ["kind", "state"],
+            registry=self.registry,
         )
         self.poll_lag_seconds = Histogram(
-            "gateway_task_poll_lag_seconds", "How late polls are.", ["kind"], buckets=_SECONDS, **made
+            "gateway_task_poll_lag_seconds",
+            "How late polls are.",
+            ["kind"],
+            buckets=_SECONDS,
+            registry=self.registry,
         )
         self.task_oldest_pending_seconds = Gauge(
             "gateway_task_oldest_pending_seconds",
             "Age of the oldest unfinished task that this process follows.",
             ["kind"],
-            **made,
+            registry=self.registry,
         )
         self.task_lease_losses = Counter(
-            "gateway_task_lease_losses", "Looks at tasks that another replica took over.", ["kind"], **made
+            "gateway_task_lease_losses",
+            "Looks at tasks that another replica took over.",
+            ["kind"],
+            registry=self.registry,
         )
-        self.webhooks = Counter("gateway_webhooks", "Webhook deliveries tried.", ["outcome"], **made)
-        self.account_state = Gauge(
-            "gateway_account_state",
-            "1 for the state that the account is in.",
-            ["account", "chat_type", "state"],
-            **made,
+        self.webhooks = Counter(
+            "gateway_webhooks", "Webhook deliveries tried.", ["outcome"], registry=self.registry
         )
-        self.account_in_flight = Gauge("gateway_account_in_flight", "Calls under way.", ["account"], **made)
-        self.accounts_available = Gauge(
-            "gateway_accounts_available", "Accounts that can serve now.", ["provider", "op"], **made
-        )
+
+    def _declare_state(self) -> None:
         self.state_seconds = Histogram(
             "gateway_state_operation_duration_seconds",
             "Duration of state operations.",
             ["backend", "op"],
             buckets=_FIRST,
-            **made,
+            registry=self.registry,
         )
         self.state_errors = Counter(
-            "gateway_state_errors", "Failed state operations.", ["backend", "op"], **made
+            "gateway_state_errors", "Failed state operations.", ["backend", "op"], registry=self.registry
         )
         self.media_failures = Counter(
-            "gateway_media_archive_failures", "Media that could not be kept.", ["backend"], **made
+            "gateway_media_archive_failures",
+            "Media that could not be kept.",
+            ["backend"],
+            registry=self.registry,
         )
-        self.loop_lag_seconds = Gauge("gateway_event_loop_lag_seconds", "How late the event loop is.", **made)
-        self.draining = Gauge("gateway_draining", "1 while this process shuts down.", **made)
+
+    def _declare_process(self) -> None:
+        self.loop_lag_seconds = Gauge(
+            "gateway_event_loop_lag_seconds", "How late the event loop is.", registry=self.registry
+        )
+        self.draining = Gauge("gateway_draining", "1 while this process shuts down.", registry=self.registry)
         self.config_reloaded = Gauge(
             "gateway_config_last_reload_successful",
             "1 while the configuration on disk is the one that serves.",
-            **made,
+            registry=self.registry,
         )
-        self.sandbox = Gauge("gateway_sandbox_enabled", "1 while the embedded sandbox serves.", **made)
-        self.build = Gauge("gateway_build_info", "Always 1; the version is the label.", ["version"], **made)
+        self.sandbox = Gauge(
+            "gateway_sandbox_enabled", "1 while the embedded sandbox serves.", registry=self.registry
+        )
+        self.build = Gauge(
+            "gateway_build_info", "Always 1; the version is the label.", ["version"], registry=self.registry
+        )
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
