@@ -1,4 +1,4 @@
-"""Puts the room together: records, engine, poller, webhooks."""
+"""Puts the tasks' parts together: records, engine, poller, webhooks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping

@@ -77,7 +77,7 @@ class Generate:
         self._orphans: set[asyncio.Task[Any]] = set()
 
     def handlers(self) -> Mapping[Purpose, Handler]:
-        """Return what this room serves."""
+        """Return who serves which purpose."""
         return {Purpose.GENERATE: self.create, Purpose.TASK_EVENTS: self.follow}
 
     async def create(self, exchange: Exchange) -> None:
@@ -204,7 +204,7 @@ def _ignored(generation: Answer) -> Headers:
 
 def _caller_word(name: str) -> str:
     """Return what a caller knows a field as (`sampling.seed` is `seed`), safe for a header."""
-    word = "reasoning_effort" if name == "thinking.effort" else name.rpartition(".")[2]
+    word = "reasoning_effort" if name == "thinking.effort" else name.partition(".")[2] or name
     return _NO_HEADER_WORD.sub("?", word)
 
 

@@ -29,7 +29,7 @@ class TaskObjects:
         self._archive = archive
 
     def handlers(self) -> Mapping[Purpose, Handler]:
-        """Return what this room serves."""
+        """Return who serves which purpose."""
         return {
             Purpose.TASK_GET: self.get,
             Purpose.TASK_LIST: self.list,
@@ -93,7 +93,7 @@ class ModelObjects:
         self._catalogue = catalogue
 
     def handlers(self) -> Mapping[Purpose, Handler]:
-        """Return what this room serves."""
+        """Return who serves which purpose."""
         return {Purpose.MODEL_GET: self.get, Purpose.MODEL_LIST: self.list}
 
     async def get(self, exchange: Exchange) -> None:
@@ -113,7 +113,7 @@ class FileObjects:
         self._max_bytes = max_bytes
 
     def handlers(self) -> Mapping[Purpose, Handler]:
-        """Return what this room serves."""
+        """Return who serves which purpose."""
         return {
             Purpose.FILE_CREATE: self.create,
             Purpose.FILE_GET: self.get,
@@ -175,7 +175,7 @@ class ChatObjects:
         self._dispatcher = dispatcher
 
     def handlers(self) -> Mapping[Purpose, Handler]:
-        """Return what this room serves."""
+        """Return who serves which purpose."""
         return {Purpose.CHAT_CREATE: self.create}
 
     async def create(self, exchange: Exchange) -> None:
