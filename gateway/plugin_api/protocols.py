@@ -117,7 +117,7 @@ class Upstream(Protocol):
         ...
 
     def ignored(self, request: GenerationRequest) -> Sequence[str]:
-        """Return the request's fields that this provider cannot honour, named as in `GenerationRequest`."""
+        """Return the fields that this provider cannot honour, named as in `GenerationRequest`: `sampling.seed`."""
         ...
 
     async def models(self, account: Account) -> Sequence[Model]:
