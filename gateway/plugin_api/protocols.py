@@ -117,7 +117,7 @@ class Upstream(Protocol):
         ...
 
     def ignored(self, request: GenerationRequest) -> Sequence[str]:
-        """Return the fields that this provider cannot honour, named as in `GenerationRequest`: `sampling.seed`."""
+        """Return the fields that this provider cannot honour, named as in the request: `sampling.seed`."""
         ...
 
     async def models(self, account: Account) -> Sequence[Model]:
