@@ -48,11 +48,12 @@ from gateway.web.auth import KeyRing
 from gateway.web.errors import ErrorPages
 from gateway.web.exchange import Handler
 from gateway.web.gauges import Gauges, LoopWatch
-from gateway.web.generate import Generate, OpenStreams
+from gateway.web.generate import Generate
 from gateway.web.key_admin import KeyAdmin
 from gateway.web.lean import LeanLimits
 from gateway.web.limits import KeyLimits, Rates
 from gateway.web.objects import ChatObjects, FileObjects, ModelObjects, TaskObjects
+from gateway.web.open_calls import OpenCalls
 from gateway.web.openapi_page import openapi_routes
 from gateway.web.operations import Operations, Readiness, media_route
 from gateway.web.revocation import Revocations
@@ -74,7 +75,7 @@ class Gateway(msgspec.Struct, frozen=True):
 
     app: ASGIApp
     readiness: Readiness
-    streams: OpenStreams
+    calls: OpenCalls
     sandbox: bool
     reload: Reload
 
@@ -116,9 +117,10 @@ class _Works(msgspec.Struct, frozen=True):
 
 
 class _Guards(msgspec.Struct, frozen=True):
-    """Who may come in, and how often."""
+    """Who may come in, how often, and who is in."""
 
     keys: KeyRing
+    calls: OpenCalls
     revocations: Revocations
     limits: KeyLimits
 
@@ -137,17 +139,17 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         providers = await _open_providers(stack, ground)
         works = await _open_works(stack, ground, providers)
         guards = await _open_guards(stack, ground)
-        readiness, streams = Readiness(ground.store), OpenStreams()
+        readiness = Readiness(ground.store)
         watch = LoopWatch()
         _run_beside(stack, watch.run())
         operators = _operators(ground, providers, guards, readiness, watch)
-        web = _build_web(ground, works, guards, streams, operators)
+        web = _build_web(ground, works, guards, operators)
         log = RequestLog()
         stack.callback(log.flush)
         sandbox_headers = _SANDBOX_HEADERS if ground.sandbox else ()
         app = AccessLog(web, ground.metrics, log, sandbox_headers)
         reload = Reload(ground.settings, providers.accounts, providers.pool, guards.keys, ground.metrics)
-        yield Gateway(app, readiness, streams, ground.sandbox, reload)
+        yield Gateway(app, readiness, guards.calls, ground.sandbox, reload)
 
 
 # ------------------------------------------------------------------ the floors
@@ -200,15 +202,16 @@ async def _open_works(stack: AsyncExitStack, ground: _Ground, providers: _Provid
     )
     archive = _open_archive(stack, ground)
     shelf = FileShelf(store, archive)
+    conversations = Conversations(store)
+    find, end_turn = providers.find_task_upstream, conversations.end_turn
     tasks = await stack.enter_async_context(
-        open_tasks(store, ground.leases, archive, settings, metrics, providers.find_task_upstream)
+        open_tasks(store, ground.leases, archive, settings, metrics, find, end_turn)
     )
     routing = Routing(providers.upstreams, settings.routes)
     lending = Lending(
         providers.pool, routing, Attachments(shelf, store), tasks, metrics, settings.deadlines.queue
     )
     generators = {name: ground.registry.generator(name) for name in ground.registry.names(GENERATORS)}
-    conversations = Conversations(store)
     dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive)
     _run_beside(stack, catalogue.refresh_forever())
     return _Works(catalogue, archive, shelf, tasks, dispatcher)
@@ -227,11 +230,11 @@ def _open_archive(stack: AsyncExitStack, ground: _Ground) -> Archive:
 
 
 async def _open_guards(stack: AsyncExitStack, ground: _Ground) -> _Guards:
-    keys = KeyRing(ground.settings.auth)
-    revocations = Revocations(ground.store, keys)
+    keys, calls = KeyRing(ground.settings.auth), OpenCalls()
+    revocations = Revocations(ground.store, keys, calls)
     await revocations.load()
     _run_beside(stack, revocations.watch())
-    return _Guards(keys, revocations, await _open_key_limits(stack, ground))
+    return _Guards(keys, calls, revocations, await _open_key_limits(stack, ground))
 
 
 async def _open_key_limits(stack: AsyncExitStack, ground: _Ground) -> KeyLimits:
@@ -277,7 +280,6 @@ def _build_web(
     ground: _Ground,
     works: _Works,
     guards: _Guards,
-    streams: OpenStreams,
     operators: Sequence[BaseRouteHandler],
 ) -> ASGIApp:
     settings, dialects = ground.settings, ground.registry.dialects()
@@ -292,7 +294,14 @@ def _build_web(
     cors = settings.server.cors_origins
     app = Litestar(
         route_handlers=[
-            *lean_routes(dialects, _handlers(ground, works, streams), guards.keys, limits, guards.limits),
+            *lean_routes(
+                dialects,
+                _handlers(ground, works, guards.calls),
+                guards.keys,
+                limits,
+                guards.limits,
+                guards.calls,
+            ),
             *operators,
             media_route(works.archive, native),
         ],
@@ -305,7 +314,7 @@ def _build_web(
     return app if cors else DirectPaths(app)
 
 
-def _handlers(ground: _Ground, works: _Works, streams: OpenStreams) -> Mapping[Purpose, Handler]:
+def _handlers(ground: _Ground, works: _Works, calls: OpenCalls) -> Mapping[Purpose, Handler]:
     """Return who serves what a dialect's route is for."""
     settings = ground.settings
     generate = Generate(
@@ -313,7 +322,7 @@ def _handlers(ground: _Ground, works: _Works, streams: OpenStreams) -> Mapping[P
         Idempotency(ground.store, works.tasks, works.archive),
         works.tasks,
         works.archive,
-        streams,
+        calls,
         drain=settings.server.on_disconnect == "drain",
     )
     return {

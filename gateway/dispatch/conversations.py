@@ -3,40 +3,22 @@
 import re
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import msgspec
 
 from gateway.generation.errors import InvalidRequest, NotFound
-from gateway.generation.events import Thread
 from gateway.generation.requests import Message
+from gateway.generation.turns import Turn
 from gateway.state.store import Conflict, Record, StateStore
+from gateway.tasks.task import State, Task
 
-__all__ = ["Conversation", "Conversations", "Turn", "go_on"]
+__all__ = ["Conversation", "Conversations", "go_on"]
 
 _TABLE = "conversations"
 _ID = re.compile(r"[0-9a-f]{32}")
 _TURNS_KEPT = 200
 _LIFETIME_SECONDS = 90 * 86_400.0
-
-
-class Turn(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """Where one answer left its conversation.
-
-    Where the provider keeps the chat: its upstream, account and thread. Where it does not: what was said,
-    behind all that was said up to the turn `before`. Turns form a tree, so a client may go on from any.
-    """
-
-    before: str = ""
-    upstream: str = ""
-    account: str = ""
-    thread: Thread | None = None
-    messages: tuple[Message, ...] = ()
-
-    @property
-    def bound(self) -> tuple[str, str] | None:
-        """The upstream and account that alone can go on from here."""
-        return (self.upstream, self.account) if self.thread else None
 
 
 class Conversation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -75,6 +57,16 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
         """Return the conversation with one more turn, known under each of its ids; the oldest go."""
         turns = {**self.turns, **dict.fromkeys(turn_ids, turn)}
         return msgspec.structs.replace(self, turns=dict(list(turns.items())[-_TURNS_KEPT:]), last=turn_ids[0])
+
+    def from_now(self, turn: Turn, *turn_ids: str) -> "Conversation":
+        """Return the conversation with a turn that has only begun; one that is over already stands."""
+        return self if turn_ids[0] in self.turns else self.after(turn, *turn_ids)
+
+    def ended(self, turn: Turn, turn_id: str) -> "Conversation":
+        """Return the conversation with a turn as it ended; where others have gone on stays the last."""
+        if turn_id not in self.turns:
+            return self.after(turn, turn_id)
+        return msgspec.structs.replace(self, turns={**self.turns, turn_id: turn})
 
 
 _decode = msgspec.json.Decoder(Conversation).decode
@@ -124,12 +116,34 @@ class Conversations:
 
     async def add_turn(self, conversation: Conversation, turn: Turn, *turn_ids: str) -> None:
         """Store one more turn; turns that others have added meanwhile stay."""
+        await self._change(conversation, lambda known: known.after(turn, *turn_ids))
+
+    async def begin_turn(self, conversation: Conversation, turn: Turn, *turn_ids: str) -> None:
+        """Store a turn that a task will end, which may have happened meanwhile."""
+        await self._change(conversation, lambda known: known.from_now(turn, *turn_ids))
+
+    async def end_turn(self, task: Task) -> None:
+        """Store where a finished task has left its conversation; a second time does nothing.
+
+        Raises:
+            StoreUnavailable: it cannot be stored now.
+        """
+        if task.state is not State.COMPLETED or not task.chat_id:
+            return
+        turn = task.turn.ended(task.upstream, task.account, task.thread, task.text)
+        unknown = Conversation(id=task.chat_id, owner=task.owner)
+        await self._change(unknown, lambda known: known.ended(turn, task.id))
+
+    async def _change(self, conversation: Conversation, step: Callable[[Conversation], Conversation]) -> None:
         # Nearly every conversation without a turn is new: there is nothing to read first.
         stored = await self._store.get(_TABLE, conversation.id) if conversation.turns else None
         while True:
             known, version = (_decode(stored.value), stored.version) if stored else (conversation, 0)
+            changed = step(known)
+            if stored is not None and changed == known:
+                return
             try:
-                await self._store.put(_TABLE, _record(known.after(turn, *turn_ids), version))
+                await self._store.put(_TABLE, _record(changed, version))
             except Conflict:
                 stored = await self._store.get(_TABLE, conversation.id)
                 continue

@@ -1,9 +1,10 @@
 """One turn of a kept conversation, while it is under way."""
 
-from gateway.dispatch.conversations import Conversation, Conversations, Turn, go_on
+from gateway.dispatch.conversations import Conversation, Conversations, go_on
 from gateway.generation.events import AnyEvent
 from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.generation.results import Sum
+from gateway.generation.turns import Turn
 from gateway.state.store import StoreUnavailable
 from gateway.telemetry.logging import get_logger
 
@@ -29,6 +30,10 @@ class Dialogue:
         """Return the request's messages behind what was said before."""
         return go_on(self.history(), request.messages)
 
+    def opening(self, request: GenerationRequest) -> Turn:
+        """Return the turn as it begins: what is asked, unless the provider itself remembers it."""
+        return Turn(before=self.before, messages=() if self.since.thread else request.messages)
+
     def hear(self, event: AnyEvent) -> None:
         """Take in a piece of the answer."""
         self._answer.add(event)
@@ -45,6 +50,13 @@ class Dialogue:
         """Store a conversation whose id the caller is about to see."""
         try:
             await self._conversations.keep(self.conversation)
+        except StoreUnavailable as error:
+            _forgotten(error)
+
+    async def keep_open_turn(self, turn: Turn, *turn_ids: str) -> None:
+        """Store that a task goes on with the turn; where that has left the conversation, its end tells."""
+        try:
+            await self._conversations.begin_turn(self.conversation, turn, *turn_ids)
         except StoreUnavailable as error:
             _forgotten(error)
 

@@ -8,7 +8,7 @@ from contextlib import aclosing, suppress
 import msgspec
 
 from gateway.dispatch.catalogue import Catalogue
-from gateway.dispatch.conversations import Conversation, Conversations, Turn
+from gateway.dispatch.conversations import Conversation, Conversations
 from gateway.dispatch.dialogue import Dialogue
 from gateway.dispatch.retries import RetryBudget
 from gateway.dispatch.run import DispatchRun, Lending
@@ -35,6 +35,7 @@ from gateway.generation.events import (
 )
 from gateway.generation.requests import Caller, GenerationRequest
 from gateway.generation.results import Reply
+from gateway.generation.turns import Turn
 from gateway.media.archive import Archive
 from gateway.plugin_api.protocols import Generator, Mode
 from gateway.telemetry.observation import Observation
@@ -82,6 +83,7 @@ class Dispatcher:
             observed,
             task_id=reply.id,
             chat_id=dialogue.chat_id if dialogue else "",
+            turn=dialogue.opening(request) if dialogue else Turn(),
             since=since,
             serving=serving & {since.upstream} if since.bound else serving,
         )
@@ -250,7 +252,7 @@ class Generation:
             return event if self.request.delivery.inline_media else await self._dispatcher.keep_media(event)
         if isinstance(event, TaskAccepted):
             self._observed.task_id = event.task_id
-            await self._end_turn(event.task_id, self.reply.id)
+            await self._leave_turn(event.task_id, self.reply.id)
         if isinstance(event, Finish):
             self._observed.finish_reason = event.reason
             if not self._observed.task_id:
@@ -277,6 +279,13 @@ class Generation:
         if dialogue is not None:
             turn = self._run.turn(dialogue.before, dialogue.said(self.request))
             await dialogue.keep_turn(turn, *turn_ids)
+
+    async def _leave_turn(self, *turn_ids: str) -> None:
+        """Leave the turn to the task that it has become."""
+        dialogue = self._dialogue
+        if dialogue is not None:
+            turn = self._run.turn(dialogue.before, self.request.messages)
+            await dialogue.keep_open_turn(turn, *turn_ids)
 
     def _note_usage(self, event: AnyEvent) -> None:
         assert isinstance(event, Usage)

@@ -11,11 +11,11 @@ import msgspec
 from gateway.accounts.account import Account
 from gateway.accounts.pool import AccountLease, AccountPool, Wants
 from gateway.dispatch.attachments import Attachments, has_attachments
-from gateway.dispatch.conversations import Turn
 from gateway.dispatch.routing import Routing
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, TaskAccepted, Thread
 from gateway.generation.requests import Caller, GenerationRequest, Message
+from gateway.generation.turns import Turn
 from gateway.plugin_api.protocols import Generator, Mode, TaskUpstream, Upstream
 from gateway.tasks.engine import TaskEngine
 from gateway.tasks.submission import Order
@@ -39,8 +39,9 @@ class Lending(msgspec.Struct, frozen=True):
 class DispatchRun:
     """The gateway's side of `Run`: one per request, over all its attempts.
 
-    `since` is the turn that the request goes on from, `chat_id` the conversation that it belongs to, "" for
-    none. `thread` is the provider's conversation in the present attempt: it never outlives its account.
+    `since` is the turn that the request goes on from, `turn` the one that it begins, `chat_id` the
+    conversation that both belong to, "" for none. `thread` is the provider's conversation in the present
+    attempt: it never outlives its account.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class DispatchRun:
         *,
         task_id: str,
         chat_id: str,
+        turn: Turn,
         since: Turn,
         serving: frozenset[str],
     ) -> None:
@@ -64,6 +66,7 @@ class DispatchRun:
         self._generator = generator
         self._observed = observed
         self._chat_id = chat_id
+        self._turn = turn
         self._since = since
         self._serving = serving
         self._tried: set[tuple[str, str]] = set()
@@ -112,6 +115,7 @@ class DispatchRun:
             account=lease.account,
             thread=lease.thread,
             chat_id=self._chat_id,
+            turn=self._turn,
         )
 
     def wants(self, request: GenerationRequest, mode: Mode | None) -> Wants:

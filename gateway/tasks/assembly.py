@@ -10,7 +10,8 @@ from gateway.state.store import LeaseStore, StateStore
 from gateway.tasks.engine import Find, TaskEngine
 from gateway.tasks.keeping import Keeper
 from gateway.tasks.poller import Poller
-from gateway.tasks.records import TaskRecords
+from gateway.tasks.records import Announce, TaskRecords
+from gateway.tasks.task import Task
 from gateway.tasks.waiters import Waiters
 from gateway.tasks.webhooks import Endpoint, Webhooks
 from gateway.telemetry.metrics import Metrics
@@ -27,16 +28,24 @@ async def open_tasks(
     settings: Settings,
     metrics: Metrics,
     find: Find,
+    end_turn: Announce,
 ) -> AsyncIterator[TaskEngine]:
     """Yield the engine while poller and webhooks run; on leaving, answers under way are still stored.
+
+    `end_turn` is told of every end before it is stored, and so are the webhooks.
 
     Raises:
         ConfigError: a key's webhook_url cannot be told anything.
     """
     public, local = Transport(public_only=True), Transport()
     webhooks = Webhooks(store, _endpoints(settings.auth), public, local, metrics)
+
+    async def announce(task: Task) -> None:
+        await end_turn(task)
+        await webhooks.announce(task)
+
     waiters, keeper = Waiters(), Keeper(archive, metrics)
-    records = TaskRecords(store, settings.tasks, metrics, waiters, webhooks.announce)
+    records = TaskRecords(store, settings.tasks, metrics, waiters, announce)
     engine = TaskEngine(store, records, waiters, keeper, settings.tasks, find)
     poller = Poller(store, leases, records, keeper, settings.tasks, metrics, find)
     loop = asyncio.get_running_loop()

@@ -39,6 +39,7 @@ class Drive:
         self._grip: Grip | None = None
         self._sum = Sum()
         self._media: list[Media] = []
+        self._thread = order.thread
         self._begun = asyncio.Event()
         self._accepted = self._ended = False
 
@@ -89,7 +90,9 @@ class Drive:
             self._media.append(event)
         if isinstance(event, Progress):
             grip.note_progress(event.fraction)
-        if not isinstance(event, Thread):
+        if isinstance(event, Thread):
+            self._thread = event
+        else:
             self._begun.set()
 
     async def _complete(self, grip: Grip) -> None:
@@ -97,10 +100,16 @@ class Drive:
         media = await self._keeper.keep_patiently(self._media, _KEEP_PAUSE)
         self._ended = True
         now = grip.now()
-        text = result.choices[0].text if result.choices else ""
-        await self._step(
-            grip.task.step(State.COMPLETED, now, finished=now, media=media, usage=result.usage, text=text)
+        ended = grip.task.step(
+            State.COMPLETED,
+            now,
+            finished=now,
+            media=media,
+            usage=result.usage,
+            text=result.choices[0].text if result.choices else "",
+            prepared=Prepared(thread=self._thread),
         )
+        await self._step(ended)
 
     async def _fail(self, error: GatewayError) -> None:
         """End a task that its owner knows; forget one that nobody has heard of."""

@@ -12,6 +12,7 @@ from gateway.generation.errors import AmbiguousSubmit, GatewayError, TaskIdMissi
 from gateway.generation.errors import Conflict as TaskExists
 from gateway.generation.events import Thread
 from gateway.generation.requests import GenerationRequest
+from gateway.generation.turns import Turn
 from gateway.plugin_api.protocols import Prepared, TaskUpstream, UpstreamTask
 from gateway.state.store import Conflict, StoreUnavailable
 from gateway.tasks.clock import SetClock
@@ -29,7 +30,10 @@ _STORE_TRIES = 600
 
 
 class Order(msgspec.Struct, frozen=True, kw_only=True):
-    """What a task is made of. `id` is ours and new; `account` alone will be asked."""
+    """What a task is made of. `id` is ours and new; `account` alone will be asked.
+
+    `chat_id` is the conversation that it belongs to, "" for none, and `turn` what it begins there.
+    """
 
     id: str
     owner: str
@@ -37,6 +41,7 @@ class Order(msgspec.Struct, frozen=True, kw_only=True):
     account: Account
     thread: Thread | None = None
     chat_id: str = ""
+    turn: Turn = Turn()
 
 
 async def intend(
@@ -59,6 +64,7 @@ async def intend(
         created=now,
         updated=now,
         chat_id=order.chat_id,
+        turn=order.turn,
         prepared=prepared,
         streamed=streamed,
     )

@@ -9,6 +9,7 @@ import msgspec
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import Media, Thread, Usage
 from gateway.generation.requests import GenerationRequest
+from gateway.generation.turns import Turn
 from gateway.generation.views import TaskStatus, TaskView
 from gateway.plugin_api.protocols import Prepared, UpstreamTask
 
@@ -56,6 +57,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The record of a task. Times are unix seconds; `progress` is 0 to 1 and never falls.
 
     `upstream` and `account` name who was asked and alone may be asked again; addresses are never stored.
+    `turn` is what it began in the conversation `chat_id`.
     `streamed`: no provider knows it as a task, one of our processes makes it. `misses` counts looks in a row
     that found no trace of it, `archivings` the attempts to keep what was made.
     """
@@ -69,6 +71,7 @@ class Task(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     created: float
     updated: float
     chat_id: str = ""
+    turn: Turn = Turn()
     prepared: Prepared = Prepared()
     upstream_task: UpstreamTask | None = None
     progress: float = 0.0

@@ -40,7 +40,7 @@ class VideoTasks:
         if not is_safe_id(task_id):
             _log.error("a video's creation has no task id: %s", outline(msgspec.json.decode(body)))
             raise TaskIdMissing("Task ID not found in response", sent=True)
-        return UpstreamTask(task_id, thread=Thread(place.chat, message_id))
+        return UpstreamTask(task_id, thread=Thread(place.chat, message_id or place.parent))
 
     async def poll(self, task: UpstreamTask, account: Account) -> TaskState:
         """Ask on the flat route, and on the enveloped one before a task counts as missing."""
@@ -62,7 +62,7 @@ class VideoTasks:
         new = set(task_ids(messages)).difference(prepared.reference.split())
         # Two of them would be a guess, and a wrong one shows a caller somebody else's order.
         (task_id,) = new if len(new) == 1 else ("",)
-        return UpstreamTask(task_id, thread=Thread(place.chat)) if is_safe_id(task_id) else None
+        return UpstreamTask(task_id, thread=place) if is_safe_id(task_id) else None
 
 
 def _place(prepared: Prepared) -> Thread:

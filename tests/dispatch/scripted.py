@@ -218,14 +218,16 @@ async def house(
         def find(upstream: str, account: str) -> Any:
             return upstreams[upstream], Account(upstream=upstream, id=account)
 
-        tasks = await stack.enter_async_context(open_tasks(store, leases, archive, settings, metrics, find))
+        conversations = Conversations(store)
+        tasks = await stack.enter_async_context(
+            open_tasks(store, leases, archive, settings, metrics, find, conversations.end_turn)
+        )
         shelf = FileShelf(store, archive)
         routing = Routing(upstreams, routes or {})
         lending = Lending(pool, routing, Attachments(shelf, store), tasks, metrics, 1.0)
         catalogue = Catalogue(upstreams, accounts, default="m", aliases={"alias": "m"})
         await catalogue.refresh()
         registry = Registry()
-        conversations = Conversations(store)
         generators = {name: registry.generator(name) for name in registry.names(GENERATORS)}
         dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive)
         yield House(dispatcher, pool, store, shelf, metrics, catalogue, tasks, conversations)

@@ -5,11 +5,23 @@ from contextlib import aclosing
 
 import pytest
 
-from gateway.generation.errors import AnswerCut, InvalidRequest, ModelNotFound, NotFound, RateLimited
-from gateway.generation.events import Finish, TextDelta, Thread, ToolCallDelta
+from gateway.accounts.account import Account
+from gateway.dispatch.dispatcher import Generation
+from gateway.generation.errors import (
+    AmbiguousSubmit,
+    AnswerCut,
+    InvalidRequest,
+    ModelNotFound,
+    NotFound,
+    RateLimited,
+    TaskFailed,
+    UpstreamTimeout,
+)
+from gateway.generation.events import Finish, Media, Progress, TaskAccepted, TextDelta, Thread, ToolCallDelta
 from gateway.generation.requests import Continuation, Delivery, GenerationRequest, Message, TextPart, ToolCall
+from gateway.plugin_api.protocols import Prepared, UpstreamTask
 from gateway.state.store import StoreUnavailable
-from tests.dispatch.scripted import Tasking, Upstream, ask, house
+from tests.dispatch.scripted import House, Tasking, Upstream, ask, house
 
 pytestmark = pytest.mark.anyio
 
@@ -221,3 +233,110 @@ async def test_text_goes_on_while_the_store_is_away(tmp_path, monkeypatch):
 
         monkeypatch.setattr(home.store, "put", away)
         assert (await home.events(ask("hi", continuation=Continuation())))[-1] == Finish()
+
+
+BACKGROUND = Delivery(background=True)
+
+
+async def begin(home: House, request: GenerationRequest) -> Generation:
+    """Send a request for the background; return it when it has become a task."""
+    generation = await home.open(request)
+    async with aclosing(generation.events()) as events:
+        async for event in events:
+            if isinstance(event, TaskAccepted):
+                break
+    return generation
+
+
+async def ended(home: House, generation: Generation) -> None:
+    async with aclosing(home.tasks.follow(generation.reply.id)) as events:
+        async for _ in events:
+            pass
+
+
+PICTURE = Media("image", "https://media.example/cat.png")
+
+
+async def test_a_chat_goes_on_from_a_picture_that_was_made_in_the_background(tmp_path):
+    upstream = Upstream(
+        (Thread("theirs", "p1"), TextDelta("x"), Finish()),
+        (Thread("theirs", "p2"), Progress(0.1), 0.05, PICTURE, Thread("theirs", "p3"), Finish()),
+        says("y"),
+    )
+    async with house(tmp_path, {"a": upstream}) as home:
+        chat_id, first = await home.chat("a")
+        drawing = await begin(home, ask("b", "t2i", continuation=Continuation(chat_id), delivery=BACKGROUND))
+        await ended(home, drawing)
+        await home.chat("c", chat_id)
+        assert upstream.calls[-1][2] == Thread("theirs", "p3")
+        await home.chat("c", chat_id, drawing.reply.id)
+        assert upstream.calls[-1][2] == Thread("theirs", "p3")
+        await home.chat("c", chat_id, first)
+        assert upstream.calls[-1][2] == Thread("theirs", "p1")
+
+
+async def test_a_chat_that_begins_with_a_picture_in_the_background_is_gone_on_with(tmp_path):
+    upstream = Upstream((Thread("theirs"), PICTURE, Thread("theirs", "p1"), Finish()), says("y"))
+    async with house(tmp_path, {"a": upstream}) as home:
+        drawing = await begin(home, ask("a", "t2i", continuation=Continuation(), delivery=BACKGROUND))
+        await ended(home, drawing)
+        await home.chat("b", drawing.reply.chat_id)
+        assert upstream.calls[-1][2] == Thread("theirs", "p1")
+        assert heard(upstream) == ["user: b"]
+
+
+async def test_what_was_said_in_the_background_is_remembered_once(tmp_path):
+    upstream = Upstream((TextDelta("on"), 0.05, TextDelta("e"), Finish()), says("two"), says("three"))
+    async with house(tmp_path, {"a": upstream}) as home:
+        answer = await begin(home, ask("first", continuation=Continuation(), delivery=BACKGROUND))
+        await ended(home, answer)
+        await home.chat("second", answer.reply.chat_id)
+        assert heard(upstream) == ["user: first", "assistant: one", "user: second"]
+
+
+async def test_the_end_of_a_picture_moves_no_chat_back_that_has_gone_on(tmp_path):
+    upstream = Upstream(
+        (Thread("theirs", "p1"), TextDelta("x"), Finish()),
+        (Progress(0.1), 0.1, PICTURE, Thread("theirs", "late"), Finish()),
+        (Thread("theirs", "p2"), TextDelta("y"), Finish()),
+        says("z"),
+    )
+    async with house(tmp_path, {"a": upstream}) as home:
+        chat_id, first = await home.chat("a")
+        drawing = await begin(home, ask("b", "t2i", continuation=Continuation(chat_id), delivery=BACKGROUND))
+        await home.chat("c", chat_id, first)
+        await ended(home, drawing)
+        await home.chat("d", chat_id)
+        assert upstream.calls[-1][2] == Thread("theirs", "p2")
+
+
+async def test_a_picture_that_fails_in_the_background_leaves_its_chat_where_it_was(tmp_path):
+    upstream = Upstream(
+        (Thread("theirs", "p1"), TextDelta("x"), Finish()),
+        (Progress(0.1), 0.05, Thread("theirs", "broken"), AnswerCut("cut", sent=True)),
+        says("y"),
+    )
+    async with house(tmp_path, {"a": upstream}) as home:
+        chat_id, _ = await home.chat("a")
+        drawing = await begin(home, ask("b", "t2i", continuation=Continuation(chat_id), delivery=BACKGROUND))
+        with pytest.raises(TaskFailed):
+            await ended(home, drawing)
+        await home.chat("c", chat_id)
+        assert upstream.calls[-1][2] == Thread("theirs", "p1")
+
+
+async def test_a_film_whose_submit_was_lost_is_a_turn_once_it_is_found(tmp_path, monkeypatch):
+    upstream = Tasking((UpstreamTimeout("late", sent=True),))
+
+    async def found(prepared: Prepared, account: Account) -> UpstreamTask:
+        return UpstreamTask("their-task", thread=Thread("their-chat", "film"))
+
+    monkeypatch.setattr(upstream, "reconcile", found)
+    async with house(tmp_path, {"a": upstream}) as home:
+        film = await home.open(ask("film", "t2v", continuation=Continuation()))
+        async with aclosing(film.events()) as events:
+            with pytest.raises(AmbiguousSubmit):
+                await anext(events)
+        await ended(home, film)
+        again = await home.open(ask("more", "t2v", continuation=Continuation("", film.reply.id)))
+        assert again.reply.chat_id == film.reply.chat_id

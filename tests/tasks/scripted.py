@@ -11,6 +11,7 @@ from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.media.archive import Archive, open_objects
 from gateway.media.fetch import Fetcher
 from gateway.plugin_api.protocols import Mode, Prepared, TaskState, UpstreamTask
+from gateway.state.store import StoreUnavailable
 from gateway.tasks.assembly import open_tasks
 from gateway.tasks.submission import Order
 from gateway.telemetry.metrics import Metrics
@@ -90,7 +91,7 @@ def open_archive(folder) -> Archive:
 
 
 def opened(store, leases, folder, upstream, *, accounts=(ACCOUNT,), archive=None, auth=None, **tasks):
-    """Open the whole room over a scripted provider."""
+    """Open the whole room over a scripted provider; `ended` is who ended, `deaf` how often in vain."""
     known = {(account.upstream, account.id): account for account in accounts}
     settings = Settings(tasks=TaskSettings(**{"poll_interval_seconds": 0.05, **tasks}))
     if auth is not None:
@@ -100,7 +101,14 @@ def opened(store, leases, folder, upstream, *, accounts=(ACCOUNT,), archive=None
         found = known.get((name, account))
         return None if found is None else (upstream, found)
 
-    room = open_tasks(store, leases, archive or open_archive(folder), settings, Metrics(), find)
+    async def end_turn(task):
+        room.ended.append(task)
+        if len(room.ended) <= room.deaf:
+            raise StoreUnavailable("away")
+
+    archive = archive or open_archive(folder)
+    room = open_tasks(store, leases, archive, settings, Metrics(), find, end_turn)
+    room.ended, room.deaf = [], 0
     room.known = known
     return room
 

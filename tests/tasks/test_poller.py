@@ -5,15 +5,18 @@ import time
 from contextlib import AsyncExitStack
 from itertools import pairwise
 
+import msgspec
 import pytest
 
 from gateway.accounts.account import Account
 from gateway.generation.errors import AccountRejected, AmbiguousSubmit, UpstreamUnavailable
 from gateway.generation.events import Media
+from gateway.generation.turns import Turn
 from gateway.plugin_api.protocols import TaskState
 from gateway.state.memory_leases import MemoryLeases
 from gateway.state.sqlite import SqliteStore
 from gateway.tasks.submission import intend
+from gateway.tasks.task import State
 from tests.tasks.scripted import ACCOUNT, FILM, ScriptedUpstream, opened, order, until
 
 pytestmark = pytest.mark.anyio
@@ -299,3 +302,36 @@ async def test_a_new_process_goes_on_where_the_old_one_stopped(tmp_path):
                 await ended(engine, task)
         await store.aclose()
     assert upstream.submits["film"] == 1
+
+
+@pytest.mark.parametrize("deaf", [0, 2])
+async def test_an_end_is_told_before_it_is_stored_and_until_it_is_heard(
+    store, leases, tmp_path, monkeypatch, deaf
+):
+    monkeypatch.setattr("gateway.tasks.poller.HOLD_SECONDS", 0.2)
+    upstream = ScriptedUpstream()
+    room = opened(store, leases, tmp_path, upstream)
+    room.deaf = deaf
+    async with room as engine:
+        task = await submitted(engine, upstream)
+        await ended(engine, task)
+    assert [(told.id, told.state) for told in room.ended] == [(task.id, State.COMPLETED)] * (deaf + 1)
+
+
+async def test_the_end_of_another_processs_task_is_told_with_what_it_began(tmp_path):
+    upstream = ScriptedUpstream(seconds=0.3)
+    path = str(tmp_path / "gateway.db")
+    begun = msgspec.structs.replace(order("film"), chat_id="chat", turn=Turn(before="earlier"))
+    told = []
+    for process in range(2):
+        store = await SqliteStore.open(path)
+        room = opened(store, MemoryLeases(), tmp_path, upstream)
+        async with room as engine:
+            if process == 0:
+                task = await engine.submit(begun, upstream, AsyncExitStack())
+            else:
+                await ended(engine, task)
+        told.append(room.ended)
+        await store.aclose()
+    assert [len(those) for those in told] == [0, 1]
+    assert (told[1][0].chat_id, told[1][0].turn) == ("chat", Turn(before="earlier"))

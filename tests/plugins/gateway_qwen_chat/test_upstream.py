@@ -272,8 +272,10 @@ async def test_a_lost_order_is_found_again_in_its_chat(upstream, account, sandbo
     with pytest.raises(GatewayError) as caught:
         await upstream.submit(request, prepared, account)
     assert caught.value.sent
+    prepared = msgspec.structs.replace(prepared, thread=Thread(prepared.thread.chat, "earlier"))
     task = await upstream.reconcile(prepared, account)
     assert task is not None
+    assert task.thread == prepared.thread, "the chat must go on from where it was, not from its beginning"
     assert (await finished(upstream, task, account)).status == "completed"
 
 
