@@ -143,7 +143,7 @@ class _Server(uvicorn.Server):
         self._gateway.readiness.draining = True
         loop = asyncio.get_running_loop()
         loop.call_later(_NOTICE_SECONDS, self._stop)
-        loop.call_later(_NOTICE_SECONDS + self._drain, self._gateway.streams.abort)
+        loop.call_later(_NOTICE_SECONDS + self._drain, self._gateway.calls.drain)
 
     def _stop(self) -> None:
         # uvicorn's own way would raise the signal anew, and end the process before the gateway has closed.

@@ -6,6 +6,7 @@ GatewayError
 │   │   ├── ContentRefused        400  the provider's content filter
 │   │   └── ContextTooLong        400  more text than the model takes
 │   ├── Unauthorized              401  no key, or a wrong one
+│   │   └── KeyRevoked            401  the key was taken back while the call was under way
 │   ├── Forbidden                 403  this key may not use this chat type or model
 │   ├── NotFound                  404  no such object, or another key's
 │   │   └── ModelNotFound         404  no upstream serves this model
@@ -68,6 +69,7 @@ __all__ = [
     "InvalidAnswer",
     "InvalidRequest",
     "KeyLimited",
+    "KeyRevoked",
     "MethodNotAllowed",
     "ModelNotFound",
     "NoUsableAccount",
@@ -122,6 +124,12 @@ class Unauthorized(RequestError):
 
     status = 401
     code = "unauthorized"
+
+
+class KeyRevoked(Unauthorized):
+    """The client key was taken back while its call was under way."""
+
+    code = "key_revoked"
 
 
 class Forbidden(RequestError):

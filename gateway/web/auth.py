@@ -11,14 +11,14 @@ import msgspec
 from gateway.config import AuthSettings, ConfigError, KeySettings
 from gateway.generation.errors import Forbidden, NotFound, Unauthorized
 
-__all__ = ["ANONYMOUS", "ClientKey", "KeyRing", "KeyView", "digest_of", "new_key"]
+__all__ = ["ANONYMOUS", "ClientKey", "KeyRights", "KeyRing", "KeyView", "digest_of", "new_key"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _NOBODY = "anonymous"
 
 
-class ClientKey(msgspec.Struct, frozen=True, kw_only=True):
-    """A key's rights. `name` owns every object that is made with it.
+class KeyRights(msgspec.Struct, frozen=True, kw_only=True):
+    """What a key may do. `name` owns every object that is made with it.
 
     `rpm` and `concurrency` are requests per minute and calls at the same time, None for any number.
     """
@@ -29,6 +29,12 @@ class ClientKey(msgspec.Struct, frozen=True, kw_only=True):
     admin: bool = False
     rpm: int | None = None
     concurrency: int | None = None
+
+
+class ClientKey(KeyRights, frozen=True, kw_only=True):
+    """A caller's key; `digest` tells it from another key of the same name, empty for nobody's."""
+
+    digest: bytes = b""
 
     @property
     def limited(self) -> bool:
@@ -46,7 +52,7 @@ class ClientKey(msgspec.Struct, frozen=True, kw_only=True):
 class KeyView(msgspec.Struct, frozen=True):
     """A configured key as an operator may see it: nothing of its value."""
 
-    key: ClientKey
+    key: KeyRights
     revoked: bool
 
 
@@ -126,7 +132,10 @@ class KeyRing:
 
     def list(self) -> Sequence[KeyView]:
         """Return the configured keys, revoked or not."""
-        return [KeyView(key, digest in self._revoked) for digest, key in self._configured.items()]
+        return [
+            KeyView(msgspec.convert(key, KeyRights, from_attributes=True), digest in self._revoked)
+            for digest, key in self._configured.items()
+        ]
 
 
 def _sent_key(headers: Mapping[str, str]) -> str:
@@ -142,11 +151,11 @@ def _digested(keys: Iterable[KeySettings]) -> dict[bytes, ClientKey]:
         digest = _digest(key)
         if digest in found:
             raise ConfigError(f"auth.keys: {found[digest].name} and {key.name} are the same key")
-        found[digest] = _rights(key)
+        found[digest] = _client_key(key, digest)
     return found
 
 
-def _rights(key: KeySettings) -> ClientKey:
+def _client_key(key: KeySettings, digest: bytes) -> ClientKey:
     if not _NAME.fullmatch(key.name) or key.name == _NOBODY:
         raise ConfigError(
             f"auth.keys: {key.name!r} cannot name an owner: use up to 64 letters, digits and . _ @ - "
@@ -162,6 +171,7 @@ def _rights(key: KeySettings) -> ClientKey:
         admin=key.admin,
         rpm=key.rpm,
         concurrency=key.concurrency,
+        digest=digest,
     )
 
 

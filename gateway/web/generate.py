@@ -12,7 +12,7 @@ from litestar.types import Receive
 from gateway.dialects.base import MediaRef, Purpose
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.idempotency import Answer, Idempotency
-from gateway.generation.errors import Draining, InvalidRequest
+from gateway.generation.errors import InvalidRequest
 from gateway.generation.events import AnyEvent, Media, TaskAccepted
 from gateway.generation.requests import Caller
 from gateway.generation.results import Reply, collect
@@ -24,35 +24,13 @@ from gateway.web.answers import JSON, Headers
 from gateway.web.body import ClientGone
 from gateway.web.event_stream import EventStream
 from gateway.web.exchange import Exchange, Handler
+from gateway.web.open_calls import OpenCalls
 
-__all__ = ["Generate", "OpenStreams", "unless_gone"]
+__all__ = ["Generate", "unless_gone"]
 
 _WATCH_AFTER = 0.2
 _NO_HEADER_WORD = re.compile(r"[^A-Za-z0-9_-]")
 T = TypeVar("T")
-
-
-class OpenStreams:
-    """The streams of this process, so that a shutdown can end them with a word."""
-
-    def __init__(self) -> None:
-        self._streams: set[EventStream] = set()
-
-    def __len__(self) -> int:
-        return len(self._streams)
-
-    def add(self, stream: EventStream) -> None:
-        """Count a stream in."""
-        self._streams.add(stream)
-
-    def discard(self, stream: EventStream) -> None:
-        """Count a stream out."""
-        self._streams.discard(stream)
-
-    def abort(self) -> None:
-        """End every stream with a frame that says why."""
-        for stream in tuple(self._streams):
-            stream.abort(Draining("the gateway is shutting down; try again", code="server_draining"))
 
 
 class Generate:
@@ -64,7 +42,7 @@ class Generate:
         once: Idempotency,
         tasks: TaskEngine,
         archive: Archive,
-        streams: OpenStreams,
+        calls: OpenCalls,
         *,
         drain: bool,
     ) -> None:
@@ -72,7 +50,7 @@ class Generate:
         self._once = once
         self._tasks = tasks
         self._archive = archive
-        self._streams = streams
+        self._calls = calls
         self._drain = drain
         self._orphans: set[asyncio.Task[Any]] = set()
 
@@ -116,11 +94,11 @@ class Generate:
 
     async def _stream(self, exchange: Exchange, stream: EventStream) -> None:
         exchange.observed.stream = True
-        self._streams.add(stream)
+        self._calls.add_stream(stream)
         try:
             error = await stream.respond(exchange.receive, exchange.send)
         finally:
-            self._streams.discard(stream)
+            self._calls.discard_stream()
         exchange.observed.client_gone = stream.client_gone
         if error is not None:
             exchange.observed.error_code = error.code

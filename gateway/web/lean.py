@@ -3,6 +3,7 @@
 Litestar finds the path; method, key, body, errors are handled here, once for all dialects.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import cast
 from urllib.parse import parse_qsl
@@ -21,6 +22,7 @@ from gateway.web.errors import send_error
 from gateway.web.exchange import Exchange, Handler
 from gateway.web.limits import KeyLimits
 from gateway.web.multipart import boundary_of, parse_form
+from gateway.web.open_calls import OpenCalls
 
 __all__ = ["LeanLimits", "LeanPath"]
 
@@ -45,6 +47,7 @@ class LeanPath:
         keys: KeyRing,
         limits: LeanLimits,
         key_limits: KeyLimits,
+        calls: OpenCalls,
     ) -> None:
         self._routes = dict(routes)
         if "GET" in routes:
@@ -53,6 +56,7 @@ class LeanPath:
         self._keys = keys
         self._limits = limits
         self._key_limits = key_limits
+        self._calls = calls
         self._any_dialect = next(iter(routes.values()))[0]
         self.methods = sorted(self._routes)
         self._allowed = ", ".join(self.methods).encode()
@@ -74,12 +78,16 @@ class LeanPath:
                 await self._handlers[route.purpose](exchange)
         except ClientGone:
             observed.client_gone = True
+        except asyncio.CancelledError:
+            await send_error(send, self._calls.reason(), dialect, observed)
         except GatewayError as error:
             allow = [(b"allow", self._allowed)] if route is None else []
             await send_error(send, error, dialect, observed, allow)
         except Exception:  # noqa: BLE001 - the last resort: no traceback reaches a client
             get_logger().exception("request_failed", request_id=observed.request_id)
             await send_error(send, GatewayError("internal error"), dialect, observed)
+        finally:
+            self._calls.finish()
 
     async def _open(
         self,
@@ -94,6 +102,7 @@ class LeanPath:
         observed.dialect = dialect.name
         key = self._keys.identify(headers)
         observed.owner = key.name
+        self._calls.begin(key)
         call = await self._read_call(scope, receive, route, headers)
         caller = self._caller(scope, headers, key.name, key.admin, observed.request_id)
         return Exchange(scope, receive, send, dialect, call, caller, key, observed)

@@ -14,6 +14,7 @@ from gateway.web.auth import KeyRing
 from gateway.web.exchange import Handler
 from gateway.web.lean import LeanLimits, LeanPath
 from gateway.web.limits import KeyLimits
+from gateway.web.open_calls import OpenCalls
 
 __all__ = ["DirectPaths", "by_path", "lean_routes"]
 
@@ -61,10 +62,11 @@ def lean_routes(
     keys: KeyRing,
     limits: LeanLimits,
     key_limits: KeyLimits,
+    calls: OpenCalls,
 ) -> list[BaseRouteHandler]:
     """Return one handler for each path."""
     return [
-        _mounted(path, LeanPath(methods, handlers, keys, limits, key_limits))
+        _mounted(path, LeanPath(methods, handlers, keys, limits, key_limits, calls))
         for path, methods in by_path(dialects).items()
     ]
 

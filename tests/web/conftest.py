@@ -4,13 +4,13 @@ import httpx
 import pytest
 
 from tests.serving import serving_gateway, settings_in
-from tests.state.valkey_process import ValkeyProcess
+from tests.state.valkey_process import ALWAYS, ValkeyProcess
 
 
 @pytest.fixture(scope="session")
 def valkey_process(tmp_path_factory):
     """Return a server that runs for the whole session."""
-    process = ValkeyProcess(tmp_path_factory.mktemp("valkey"))
+    process = ValkeyProcess(tmp_path_factory.mktemp("valkey"), **ALWAYS)
     yield process
     process.kill()
 

@@ -21,6 +21,7 @@ from gateway.web.auth import KeyRing
 from gateway.web.generate import unless_gone
 from gateway.web.lean import LeanLimits, LeanPath
 from gateway.web.limits import KeyLimits, Rates
+from gateway.web.open_calls import OpenCalls
 from gateway.web.routes import by_path
 from tests.serving import serving
 from tests.web.waiting import until
@@ -40,7 +41,7 @@ class Replica:
         self.served = 0
         handlers = dict.fromkeys(Purpose, self.handle)
         self.paths = {
-            path: LeanPath(methods, handlers, keys, LeanLimits(2**20, 2**20), limits)
+            path: LeanPath(methods, handlers, keys, LeanLimits(2**20, 2**20), limits, OpenCalls())
             for path, methods in by_path([NativeDialect(), OpenAIChatDialect()]).items()
         }
 

@@ -9,8 +9,10 @@ import pytest
 from gateway.config import AuthSettings, KeySettings
 from gateway.generation.errors import NotFound, Unauthorized
 from gateway.state.open import open_store
+from gateway.state.store import StoreUnavailable
 from gateway.telemetry.redaction import Secret
 from gateway.web.auth import KeyRing
+from gateway.web.open_calls import OpenCalls
 from gateway.web.revocation import Revocations
 from tests.web.waiting import until
 
@@ -24,7 +26,7 @@ async def replica(url: str):
     """Open what one process holds; `url` may be shared."""
     store, _ = await open_store(url)
     keys = KeyRing(SETTINGS)
-    revocations = Revocations(store, keys)
+    revocations = Revocations(store, keys, OpenCalls())
     await revocations.load()
     watching = asyncio.create_task(revocations.watch())
     try:
@@ -94,3 +96,40 @@ async def test_what_was_read_holds_while_the_store_is_away_and_the_watch_goes_on
         await revocations.revoke("b")
         await seen(two, "b", True)
         assert time.monotonic() - began < 5
+
+
+async def test_a_revocation_is_synced_a_second_one_too() -> None:
+    store, _ = await open_store("memory://")
+    kept = DurableOnly(store)
+    revocations = Revocations(kept, KeyRing(SETTINGS), OpenCalls())
+    await revocations.revoke("a")
+    await revocations.revoke("a")
+    assert kept.synced == 2
+    await store.aclose()
+
+
+class DurableOnly:
+    """A store that counts what was written for good, and takes nothing else."""
+
+    def __init__(self, store) -> None:
+        self._store = store
+        self.synced = 0
+
+    async def put(self, table, record, *, durable=False, fence=None):
+        assert durable
+        self.synced += 1
+        return await self._store.put(table, record, durable=True)
+
+    def __getattr__(self, name):
+        return getattr(self._store, name)
+
+
+async def test_a_store_that_promises_nothing_refuses_the_key_all_the_same(valkey) -> None:
+    valkey.ask("CONFIG", "SET", "appendfsync", "everysec")
+    try:
+        async with replica(valkey.url) as (keys, revocations):
+            with pytest.raises(StoreUnavailable):
+                await revocations.revoke("a")
+            assert refuses(keys, "a")
+    finally:
+        valkey.ask("CONFIG", "SET", "appendfsync", "always")
