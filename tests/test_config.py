@@ -1,11 +1,12 @@
 """The configuration: precedence, secrets, and errors that name the key."""
 
+import gc
 from pathlib import Path
+from types import ModuleType
 
 import pytest
 
-from gateway.config import ConfigError, Settings, load_settings
-from gateway.telemetry.redaction import Secret
+from gateway.config import ConfigError, KeyDigest, Settings, load_configuration, load_settings
 
 
 def load(text: str, tmp_path: Path, **environ: str) -> Settings:
@@ -97,4 +98,28 @@ def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
 def test_secrets_never_show_themselves(tmp_path: Path) -> None:
     settings = load('[[auth.keys]]\nname = "a"\nkey = "sk-canary"\n', tmp_path)
     assert "sk-canary" not in repr(settings)
-    assert settings.auth.keys[0].key == Secret("sk-canary")
+    assert settings.auth.keys[0].key == KeyDigest("sk-canary")
+
+
+def test_client_keys_are_nowhere_in_what_is_kept_of_the_configuration(tmp_path: Path) -> None:
+    config = tmp_path / "gateway.toml"
+    config.write_text('[[auth.keys]]\nname = "a"\nkey = "${env:CANARY}"\n')
+    environ = {"CANARY": "sk-canary-in-memory"}
+    kept = load_configuration(config, environ)
+    assert "sk-canary-in-memory" not in texts_within(kept)
+    assert {"a", str(config)} <= texts_within(kept)
+
+
+def texts_within(value: object) -> set[str]:
+    """Return every text that can be reached from a value."""
+    seen, texts, queue = set(), set(), [value]
+    while queue:
+        thing = queue.pop()
+        if id(thing) in seen or isinstance(thing, type | ModuleType) or callable(thing):
+            continue
+        seen.add(id(thing))
+        if isinstance(thing, str):
+            texts.add(thing)
+        slots = [getattr(thing, name) for name in getattr(thing, "__slots__", ()) if hasattr(thing, name)]
+        queue += [*gc.get_referents(thing), *slots]
+    return texts

@@ -29,8 +29,8 @@ def keys() -> None:
 @as_json
 def create(name: str, admin: bool, as_json: bool) -> None:
     """Make a key: its row for gateway.toml goes to stdout, the key itself is shown once, on stderr."""
-    from gateway.config import AuthSettings, KeySettings
-    from gateway.web.auth import KeyRing, digest_of, new_key
+    from gateway.config import AuthSettings, KeySettings, digest_of
+    from gateway.web.auth import KeyRing, new_key
 
     key = new_key()
     digest = digest_of(key).hex()
@@ -79,7 +79,7 @@ def restore(gateway: "Remote", name: str) -> None:
 @keys.command("hash")
 def hash_key() -> None:
     """Print the key_sha256 of a key that is typed in, or piped."""
-    from gateway.web.auth import digest_of
+    from gateway.config import digest_of
 
     key = click.prompt("key", hide_input=True, err=True) if sys.stdin.isatty() else sys.stdin.readline()
     if not key.strip():

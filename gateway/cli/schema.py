@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.config import Settings
+from gateway.config import KeyDigest, Settings
 from gateway.plugin_api.registry import UPSTREAMS, Registry
 from gateway.telemetry.redaction import Secret
 
@@ -58,7 +58,7 @@ def _describe_upstreams() -> dict[str, Any]:
 
 
 def _describe_own_type(kind: type) -> dict[str, Any]:
-    if kind is Secret:
+    if kind in (Secret, KeyDigest):
         return {"type": "string", "writeOnly": True}
     if kind is Path:
         return {"type": "string"}

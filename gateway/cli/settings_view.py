@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.config import Configuration, UpstreamSettings
+from gateway.config import Configuration, KeyDigest, UpstreamSettings
 from gateway.telemetry.redaction import Secret, redact
 
 __all__ = ["ShownSetting", "list_settings"]
@@ -71,7 +71,7 @@ def _masked(key: str, value: Any) -> Any:
 
 
 def _mask_secret(value: Any) -> Any:
-    if isinstance(value, Secret):
+    if isinstance(value, Secret | KeyDigest):
         return _MASK if value else ""
     raise NotImplementedError(f"a setting of type {type(value).__name__}")
 

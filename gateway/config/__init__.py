@@ -1,5 +1,6 @@
 """The configuration: frozen values decoded from TOML, the environment and secret files."""
 
+from gateway.config.digests import KeyDigest, digest_of
 from gateway.config.errors import ConfigError, explain
 from gateway.config.loading import Configuration, from_text, load_configuration, load_settings
 from gateway.config.settings import (
@@ -27,6 +28,7 @@ __all__ = [
     "Configuration",
     "DeadlineSettings",
     "FileSettings",
+    "KeyDigest",
     "KeySettings",
     "LogSettings",
     "MediaSettings",
@@ -38,6 +40,7 @@ __all__ = [
     "StateSettings",
     "TaskSettings",
     "UpstreamSettings",
+    "digest_of",
     "explain",
     "from_text",
     "load_configuration",

@@ -10,6 +10,7 @@ from typing import Any
 import msgspec
 
 from gateway.config.checks import check
+from gateway.config.digests import KeyDigest
 from gateway.config.errors import ConfigError, explain
 from gateway.config.settings import Settings
 from gateway.config.upstreams import secret_files, shape_upstream
@@ -147,7 +148,7 @@ def _convert(table: dict[str, Any]) -> Settings:
 
 
 def from_text(kind: type, value: Any) -> Any:
-    """Make a secret or a path of its text; `msgspec.convert` asks for what it does not know."""
-    if kind in (Secret, Path) and isinstance(value, str):
+    """Make a secret, a digest or a path of its text; `msgspec.convert` asks for what it does not know."""
+    if kind in (Secret, KeyDigest, Path) and isinstance(value, str):
         return kind(value)
     raise ValueError(f"Expected `str`, got `{type(value).__name__}`")

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta
 
+from gateway.config.digests import KeyDigest
 from gateway.telemetry.redaction import Secret
 
 __all__ = [
@@ -60,7 +61,7 @@ class KeySettings(_Table, frozen=True):
     """One client key. Exactly one of `key`, `key_file` and `key_sha256` is set."""
 
     name: Annotated[str, Meta(description="Owns everything that is made with the key.")]
-    key: Annotated[Secret | None, Meta(description="The key itself.")] = None
+    key: Annotated[KeyDigest | None, Meta(description="The key itself.")] = None
     key_file: Annotated[str, Meta(description="A file that holds the key.")] = ""
     key_sha256: Annotated[str, Meta(description="The key's SHA-256, in hexadecimal.")] = ""
     rpm: Annotated[int | None, Meta(description="Requests a minute.")] = None

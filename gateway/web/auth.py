@@ -8,10 +8,10 @@ from pathlib import Path
 
 import msgspec
 
-from gateway.config import AuthSettings, ConfigError, KeySettings
+from gateway.config import AuthSettings, ConfigError, KeySettings, digest_of
 from gateway.generation.errors import Forbidden, NotFound, Unauthorized
 
-__all__ = ["ANONYMOUS", "ClientKey", "KeyRights", "KeyRing", "KeyView", "digest_of", "new_key"]
+__all__ = ["ANONYMOUS", "ClientKey", "KeyRights", "KeyRing", "KeyView", "new_key"]
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 _NOBODY = "anonymous"
@@ -63,11 +63,6 @@ ANONYMOUS = ClientKey(name=_NOBODY, admin=True)
 def new_key() -> str:
     """Return a key that nobody can guess; only its `digest_of` needs to be written down."""
     return f"sk-{secrets.token_urlsafe(32)}"
-
-
-def digest_of(value: str) -> bytes:
-    """Return the SHA-256 of a key, the only form in which keys are kept."""
-    return hashlib.sha256(value.encode()).digest()
 
 
 class KeyRing:
@@ -178,7 +173,9 @@ def _client_key(key: KeySettings, digest: bytes) -> ClientKey:
 def _digest(key: KeySettings) -> bytes:
     if key.key_sha256:
         return _read_digest(key)
-    value = key.key.reveal() if key.key else _read_key_file(key)
+    if key.key:
+        return key.key.value
+    value = _read_key_file(key)
     if not value:
         raise ConfigError(f"auth.keys: the key of {key.name} is empty")
     return digest_of(value)

@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import msgspec
 import pytest
 
-from gateway.config import AuthSettings, ConfigError, KeySettings
+from gateway.config import AuthSettings, ConfigError, KeyDigest, KeySettings
 from gateway.plugin_api.protocols import TaskState
 from gateway.state.store import Record
 from gateway.tasks.webhooks import Endpoint, sign
@@ -53,7 +53,7 @@ SECRET = "whsec_" + base64.b64encode(b"k" * 24).decode()
 
 
 def told_at(url, secret=SECRET):
-    key = KeySettings(name="alice", key=Secret("sk"), webhook_url=url, webhook_secret=Secret(secret))
+    key = KeySettings(name="alice", key=KeyDigest("sk"), webhook_url=url, webhook_secret=Secret(secret))
     return AuthSettings(keys=(key,))
 
 

@@ -7,12 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.config import AuthSettings, ConfigError, KeySettings
+from gateway.config import AuthSettings, ConfigError, KeyDigest, KeySettings, digest_of
 from gateway.generation.errors import Forbidden, NotFound, Unauthorized
-from gateway.telemetry.redaction import Secret
-from gateway.web.auth import ANONYMOUS, ClientKey, KeyRing, digest_of, new_key
+from gateway.web.auth import ANONYMOUS, ClientKey, KeyRing, new_key
 
-ALICE = KeySettings(name="alice", key=Secret("sk-alice"))
+ALICE = KeySettings(name="alice", key=KeyDigest("sk-alice"))
 BOB = KeySettings(name="bob", key_sha256=hashlib.sha256(b"sk-bob").hexdigest(), admin=True)
 
 
@@ -40,7 +39,7 @@ def test_a_key_file_is_read_and_what_surrounds_the_key_is_not_part_of_it(tmp_pat
 
 
 def test_a_key_beyond_ascii_is_compared_by_its_bytes() -> None:
-    keys = ring(KeySettings(name="u", key=Secret("ключ-é")))
+    keys = ring(KeySettings(name="u", key=KeyDigest("ключ-é")))
     assert keys.identify(bearer("ключ-é".encode().decode("latin-1"))).name == "u"
 
 
@@ -61,19 +60,19 @@ def test_a_digest_that_no_key_can_have_is_an_error(digest: str) -> None:
 
 def test_one_key_cannot_be_two_owners() -> None:
     with pytest.raises(ConfigError, match="alice and carol"):
-        ring(ALICE, KeySettings(name="carol", key=Secret("sk-alice")))
+        ring(ALICE, KeySettings(name="carol", key=KeyDigest("sk-alice")))
 
 
 @pytest.mark.parametrize("name", ["", "anonymous", "a b", "a/b", "ä", "-a", "a" * 65, "a\n", "{a}"])
 def test_names_that_cannot_be_owners_are_refused(name: str) -> None:
     with pytest.raises(ConfigError, match="cannot name an owner"):
-        ring(KeySettings(name=name, key=Secret("sk")))
+        ring(KeySettings(name=name, key=KeyDigest("sk")))
 
 
 @pytest.mark.parametrize("limit", [{"rpm": 0}, {"rpm": -1}, {"concurrency": 0}])
 def test_limits_that_nobody_could_keep_are_refused(limit: dict[str, int]) -> None:
     with pytest.raises(ConfigError, match="at least 1"):
-        ring(KeySettings(name="a", key=Secret("sk"), **limit))
+        ring(KeySettings(name="a", key=KeyDigest("sk"), **limit))
 
 
 def test_without_keys_everybody_is_anonymous_whatever_they_send() -> None:
@@ -108,7 +107,7 @@ def test_a_revoked_key_is_refused_and_its_name_can_get_a_new_one() -> None:
         keys.identify(bearer("sk-alice"))
     assert keys.identify(bearer("sk-bob")).name == "bob"
     assert [(view.key.name, view.revoked) for view in keys.list()] == [("alice", True), ("bob", False)]
-    keys.load(AuthSettings(keys=(KeySettings(name="alice", key=Secret("sk-new")), BOB)))
+    keys.load(AuthSettings(keys=(KeySettings(name="alice", key=KeyDigest("sk-new")), BOB)))
     assert keys.identify(bearer("sk-new")).name == "alice"
     keys.load(AuthSettings(keys=(ALICE, BOB)))
     with pytest.raises(Unauthorized):
@@ -129,7 +128,7 @@ def test_revoking_every_key_opens_nothing() -> None:
 def test_a_broken_configuration_leaves_the_keys_as_they_were() -> None:
     keys = ring(ALICE)
     with pytest.raises(ConfigError):
-        keys.load(AuthSettings(keys=(KeySettings(name="a b", key=Secret("sk")),)))
+        keys.load(AuthSettings(keys=(KeySettings(name="a b", key=KeyDigest("sk")),)))
     assert keys.identify(bearer("sk-alice")).name == "alice"
 
 
@@ -139,7 +138,7 @@ def test_a_name_that_is_not_configured_is_not_found() -> None:
 
 
 def test_a_ring_keeps_digests_only() -> None:
-    keys = ring(KeySettings(name="c", key=Secret("sk-canary-in-memory")))
+    keys = ring(KeySettings(name="c", key=KeyDigest("sk-canary-in-memory")))
     seen, queue = set(), [keys]
     while queue:
         thing = queue.pop()

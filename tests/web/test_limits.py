@@ -9,14 +9,13 @@ import httpx
 import pytest
 
 from gateway.accounts.places import Places
-from gateway.config import AuthSettings, KeySettings
+from gateway.config import AuthSettings, KeyDigest, KeySettings
 from gateway.dialects.base import Purpose
 from gateway.dialects.native import NativeDialect
 from gateway.dialects.openai.chat import OpenAIChatDialect
 from gateway.generation.errors import UpstreamUnavailable
 from gateway.state.open import open_store
 from gateway.telemetry.observation import Observation
-from gateway.telemetry.redaction import Secret
 from gateway.web.auth import KeyRing
 from gateway.web.generate import unless_gone
 from gateway.web.lean import LeanLimits, LeanPath
@@ -75,8 +74,8 @@ class Client:
 @asynccontextmanager
 async def replicas(count: int = 1, url: str = "memory://", **limits: int):
     """Serve replicas where alice is limited; bob has the same limits, carol none."""
-    keys = [KeySettings(name=name, key=Secret(f"sk-{name}"), **limits) for name in ("alice", "bob")]
-    settings = AuthSettings(keys=(*keys, KeySettings(name="carol", key=Secret("sk-carol"))))
+    keys = [KeySettings(name=name, key=KeyDigest(f"sk-{name}"), **limits) for name in ("alice", "bob")]
+    settings = AuthSettings(keys=(*keys, KeySettings(name="carol", key=KeyDigest("sk-carol"))))
     async with AsyncExitStack() as stack:
         clients = []
         for _ in range(count):

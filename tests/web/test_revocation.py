@@ -6,11 +6,10 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from gateway.config import AuthSettings, KeySettings
+from gateway.config import AuthSettings, KeyDigest, KeySettings
 from gateway.generation.errors import NotFound, Unauthorized
 from gateway.state.open import open_store
 from gateway.state.store import StoreUnavailable
-from gateway.telemetry.redaction import Secret
 from gateway.web.auth import KeyRing
 from gateway.web.open_calls import OpenCalls
 from gateway.web.revocation import Revocations
@@ -18,7 +17,9 @@ from tests.web.waiting import until
 
 pytestmark = pytest.mark.anyio
 
-SETTINGS = AuthSettings(keys=tuple(KeySettings(name=name, key=Secret(f"sk-{name}")) for name in ("a", "b")))
+SETTINGS = AuthSettings(
+    keys=tuple(KeySettings(name=name, key=KeyDigest(f"sk-{name}")) for name in ("a", "b"))
+)
 
 
 @asynccontextmanager
