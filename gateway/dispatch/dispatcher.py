@@ -37,7 +37,7 @@ from gateway.generation.requests import Caller, GenerationRequest
 from gateway.generation.results import Reply
 from gateway.generation.turns import Turn
 from gateway.media.archive import Archive
-from gateway.plugin_api.protocols import Generator, Mode
+from gateway.plugin_api.protocols import CostlyGenerator, Generator, Mode
 from gateway.telemetry.observation import Observation
 
 __all__ = ["Dispatcher", "Generation"]
@@ -55,6 +55,7 @@ class Dispatcher:
         archive: Archive,
     ) -> None:
         self._generators = generators
+        self._costly = {name for name, one in generators.items() if isinstance(one, CostlyGenerator)}
         self._lending = lending
         self._catalogue = catalogue
         self._conversations = conversations
@@ -114,6 +115,10 @@ class Dispatcher:
             return await self._archive.keep(media)
         except StorageUnavailable as error:
             raise ResultUnkept("what was made cannot be kept now") from error
+
+    def is_costly(self, chat_type: str) -> bool:
+        """Whether each answer costs one of few."""
+        return chat_type in self._costly
 
     def may_try_again(self, error: GatewayError) -> bool:
         """Say whether an error before the first event allows another attempt."""
@@ -183,6 +188,11 @@ class Generation:
         with suppress(InvalidRequest):
             return self._run.mode(self.request) is Mode.TASK
         return False
+
+    @property
+    def costly(self) -> bool:
+        """Whether its answer costs one of few, so that the caller's own retry shall get the same."""
+        return self._dispatcher.is_costly(self.request.chat_type)
 
     def answer_as(self, reply_id: str) -> None:
         """Answer under the id of an earlier reply, which the task gets too."""

@@ -1,6 +1,7 @@
 """One paid call for one intention: repeated creates join the first instead of paying again.
 
-A client says that it repeats itself by `Idempotency-Key`; the official SDKs say it by their retry count.
+A client says that it repeats itself by `Idempotency-Key`; the official SDKs say it by their retry count,
+which counts for what costs one of few: a text is simply asked again.
 What is remembered under a key is the id of the answer, which is the task's id too: where there is a task, a
 repetition follows it, and where there is none although there should be, nothing was ever submitted.
 """
@@ -16,7 +17,13 @@ from typing import Protocol
 import msgspec
 
 from gateway.dispatch.dispatcher import Generation
-from gateway.generation.errors import AmbiguousSubmit, Conflict, GatewayError, IdempotencyKeyReuse
+from gateway.generation.errors import (
+    AmbiguousSubmit,
+    Conflict,
+    GatewayError,
+    IdempotencyKeyReuse,
+    StorageUnavailable,
+)
 from gateway.generation.events import (
     AnyEvent,
     Finish,
@@ -62,6 +69,11 @@ class Answer(Protocol):
         """The request's fields that the provider could not honour."""
         ...
 
+    @property
+    def costly(self) -> bool:
+        """Whether it shall be finished although its caller has gone; a task goes on anyway."""
+        ...
+
     def events(self) -> AsyncGenerator[AnyEvent, None]:
         """Yield the answer's events; may be iterated once."""
         ...
@@ -95,7 +107,7 @@ class Idempotency:
 
     def concerns(self, caller: Caller, generation: Generation) -> bool:
         """Whether a create may be a repetition that matters; else there is nothing to wait for in `enter`."""
-        return bool(caller.idempotency_key or caller.retry or generation.durable)
+        return bool(caller.idempotency_key) or generation.costly or generation.durable
 
     async def enter(self, route: str, caller: Caller, generation: Generation) -> Answer:
         """Return the generation, watched over, or the answer of the one that it repeats.
@@ -104,37 +116,29 @@ class Idempotency:
             IdempotencyKeyReuse: the key came with another body before.
             Conflict: the first call is still under way after a minute.
             AmbiguousSubmit: the first call ended in the middle, and nobody knows whether it was paid for.
-            StoreUnavailable: what must be remembered cannot be; nothing was sent.
+            StoreUnavailable: what must be remembered cannot be, or perhaps is; nothing was sent.
         """
         if not self.concerns(caller, generation):
             return generation
         entry = _Entry(self._store, route, caller, generation)
         deadline = time.monotonic() + _JOIN_SECONDS
         while True:
-            answer = await self._look(entry, caller, generation)
+            try:
+                answer = await self._look(entry, caller, generation)
+            except StoreUnavailable:
+                if entry.strict or caller.retry:
+                    raise
+                get_logger().warning("retry_memory_not_stored", request_id=caller.request_id)
+                return generation
             if answer is not None:
                 return answer
             if time.monotonic() > deadline:
                 raise Conflict(_IN_PROGRESS, code="idempotency_in_progress")
             await asyncio.sleep(_LOOK_SECONDS)
 
-    async def remember(
-        self, route: str, caller: Caller, generation: Answer, result: GenerationResult
-    ) -> None:
-        """Note media that were paid for without a key, so that a client's own retry gets the same."""
-        if isinstance(generation, Generation) and result.media and not generation.durable:
-            entry = _Entry(self._store, route, caller, generation)
-            try:
-                await entry.claim(await self._store.get(_TABLE, entry.name))
-                await entry.finish(await self._lasting(result), generation.ignored)
-            except (WriteConflict, StoreUnavailable):
-                get_logger().warning("retry_memory_not_stored", request_id=caller.request_id)
-
     async def _look(self, entry: "_Entry", caller: Caller, generation: Generation) -> Answer | None:
         """Return what to answer with, None while the first call is still under way."""
         record = await self._store.get(_TABLE, entry.name)
-        if record is None and not (entry.keyed or generation.durable):
-            return generation
         if record is not None and (entry.keyed or caller.retry):
             known = _decode(record.value)
             if known.digest != entry.digest:
@@ -201,6 +205,8 @@ class _Entry:
         self._generation = generation
         self._clock = SetClock(time.time())
         self.keyed = bool(caller.idempotency_key)
+        self.strict = self.keyed or generation.durable
+        """Whether nothing may be sent before this is stored."""
         self.digest = hashlib.sha256(msgspec.json.encode(generation.request)).hexdigest()
         scope = (caller.owner, route, "key" if self.keyed else "body", caller.idempotency_key or self.digest)
         self.name = hashlib.sha256(msgspec.json.encode(scope)).hexdigest()
@@ -218,7 +224,7 @@ class _Entry:
             durable=self._generation.durable,
             alive=self._clock.now() + _ALIVE_SECONDS,
         )
-        await self._put(memory, record.version if record else 0, durable=True)
+        await self._put(memory, record.version if record else 0, durable=self.strict)
 
     @asynccontextmanager
     async def alive(self) -> AsyncIterator[None]:
@@ -257,7 +263,7 @@ class _Entry:
             while (found := await self._ours()) is not None:
                 memory, version = found
                 try:
-                    await self._put(step(memory), version, durable=memory.result is None)
+                    await self._put(step(memory), version, durable=self.strict and memory.result is None)
                 except WriteConflict:
                     continue
                 return
@@ -288,6 +294,7 @@ class _First:
     def __init__(self, entry: _Entry, generation: Generation, lasting: _Lasting) -> None:
         self.request = generation.request
         self.reply = generation.reply
+        self.costly = generation.costly and not generation.durable
         self._entry = entry
         self._generation = generation
         self._lasting = lasting
@@ -309,10 +316,18 @@ class _First:
                     total.add(event)
                     yield event
                 if not accepted:
-                    await self._entry.finish(await self._lasting(total.result()), self.ignored)
+                    await self._remember(total.result())
         except BaseException as error:
             await self._let_go(error, accepted)
             raise
+
+    async def _remember(self, result: GenerationResult) -> None:
+        """Note the answer; that it cannot be kept is no reason to refuse it to the one who has waited."""
+        try:
+            await self._entry.finish(await self._lasting(result), self.ignored)
+        except StorageUnavailable:
+            get_logger().warning("idempotency_not_stored", key=self._entry.name)
+            await self._entry.forget()
 
     async def _let_go(self, error: BaseException, accepted: bool) -> None:
         """Forget what failed without a trace; where there may be a task, its record tells."""
@@ -323,6 +338,8 @@ class _First:
 
 class _Repeated:
     """An answer that was given before."""
+
+    costly = False
 
     def __init__(
         self,

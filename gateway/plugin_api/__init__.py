@@ -23,6 +23,7 @@ from gateway.plugin_api.http import (
     upstream_error,
 )
 from gateway.plugin_api.protocols import (
+    CostlyGenerator,
     FileUpstream,
     Generator,
     Lease,
@@ -46,6 +47,7 @@ __all__ = [
     "Body",
     "Call",
     "Caps",
+    "CostlyGenerator",
     "Deadlines",
     "Dialect",
     "EventDecoder",

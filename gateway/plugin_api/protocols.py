@@ -23,6 +23,7 @@ from gateway.generation.views import Model, StoredFile
 from gateway.transport import Deadlines, Transport
 
 __all__ = [
+    "CostlyGenerator",
     "FileUpstream",
     "Generator",
     "Lease",
@@ -61,6 +62,17 @@ class Generator(Protocol):
         It may be called again for the same request while no event has been passed on.
         """
         ...
+
+
+@runtime_checkable
+class CostlyGenerator(Generator, Protocol):
+    """A generator each of whose answers costs one of few, as pictures and films do.
+
+    What it has begun is brought to its end even when the caller leaves, and the caller's own retry, marked as
+    one, gets that answer instead of another one.
+    """
+
+    costly: Literal[True]
 
 
 class Run(Protocol):

@@ -89,7 +89,8 @@ class Generate:
         events = (
             self._with_bytes(generation) if generation.request.delivery.inline_media else generation.events()
         )
-        stream = EventStream(events, encoder, headers=lambda: _ignored(generation), drain=self._drain)
+        drain = self._drain or generation.costly
+        stream = EventStream(events, encoder, headers=lambda: _ignored(generation), drain=drain)
         await self._stream(exchange, stream)
 
     async def _stream(self, exchange: Exchange, stream: EventStream) -> None:
@@ -104,8 +105,8 @@ class Generate:
             exchange.observed.error_code = error.code
 
     async def _hand_over_whole(self, exchange: Exchange, generation: Answer) -> None:
-        result = await unless_gone(exchange.receive, self._lasting(collect(generation.events())))
-        await self._once.remember(exchange.call.route.path, exchange.caller, generation, result)
+        work = self._lasting(collect(generation.events()), drain=generation.costly)
+        result = await unless_gone(exchange.receive, work)
         pieces = list(exchange.dialect.encode_result(generation.request, generation.reply, result))
         headers = [*JSON, *_ignored(generation)]
         if len(pieces) == 1 and isinstance(pieces[0], bytes):
@@ -115,9 +116,9 @@ class Generate:
             opened = [await self._open_media(piece, stack) for piece in pieces]
             await exchange.answer_pieces(opened, headers)
 
-    def _lasting(self, work: Coroutine[Any, Any, T]) -> Awaitable[T]:
+    def _lasting(self, work: Coroutine[Any, Any, T], *, drain: bool = False) -> Awaitable[T]:
         """Return work that goes on when its caller leaves, if that is wanted."""
-        if not self._drain:
+        if not self._drain and not drain:
             return work
         orphan = asyncio.get_running_loop().create_task(work)
         self._orphans.add(orphan)

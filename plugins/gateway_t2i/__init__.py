@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, nullcontext
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -23,6 +24,7 @@ class ImageGenerator:
     """Generates pictures."""
 
     chat_type = "t2i"
+    costly: Final = True
 
     async def generate(self, request: GenerationRequest, run: Run) -> AsyncGenerator[AnyEvent, None]:
         """Yield the pictures; several are yielded together, when all of them are there.

@@ -1,6 +1,7 @@
 """Text to video: one prompt, one film."""
 
 from collections.abc import AsyncGenerator
+from typing import Final
 
 from msgspec.structs import replace
 
@@ -18,6 +19,7 @@ class VideoGenerator:
     """Generates films."""
 
     chat_type = "t2v"
+    costly: Final = True
 
     async def generate(self, request: GenerationRequest, run: Run) -> AsyncGenerator[AnyEvent, None]:
         """Yield the film, or the task that makes it.

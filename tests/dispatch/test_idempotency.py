@@ -7,6 +7,13 @@ import httpx
 import msgspec
 import pytest
 
+from gateway.dispatch.idempotency import Idempotency
+from gateway.generation import requests
+from gateway.generation.errors import StorageUnavailable
+from gateway.generation.events import Finish, Media
+from gateway.generation.results import collect
+from gateway.state.store import StoreUnavailable
+from tests.dispatch.scripted import Tasking, Upstream, ask, house
 from tests.process import providing
 from tests.serving import serving_gateway, settings_in
 
@@ -78,6 +85,11 @@ async def caller(settings, provider):
         await caller.aclose()
 
 
+async def until(count, wanted):
+    while await count() < wanted:
+        await asyncio.sleep(0.02)
+
+
 @pytest.fixture
 def prompt():
     return f"a lake {uuid.uuid4()}"
@@ -123,6 +135,40 @@ async def test_an_sdks_retry_without_a_key_joins_its_first_try(caller, create, p
     again = await caller.create(create, prompt, retry=1)
     assert essence(first) == essence(again)
     assert await caller.orders() == before + 1
+
+
+@pytest.mark.parametrize("create", [VIDEO, PICTURE, NATIVE_PICTURE, WAITING_VIDEO])
+async def test_a_retry_joins_a_first_try_that_is_under_way(caller, provider, create, prompt):
+    before = await caller.orders()
+    provider.fail("slow", endpoint="completions", head_seconds=1.0)
+    first = asyncio.create_task(caller.create(create, prompt))
+    await until(lambda: caller.orders(), before + 1)
+    again = await caller.create(create, prompt, retry=1)
+    assert essence(await first) == essence(again)
+    assert await caller.orders() == before + 1
+
+
+@pytest.mark.parametrize("stream", [True, False])
+@pytest.mark.parametrize("create", [PICTURE, NATIVE_PICTURE])
+async def test_a_picture_is_finished_for_the_retry_of_a_caller_that_left(
+    caller, provider, create, stream, prompt
+):
+    before = await caller.orders()
+    provider.fail("slow", endpoint="completions", head_seconds=1.0)
+    first = asyncio.create_task(caller.create(create, prompt, stream=stream))
+    await until(lambda: caller.orders(), before + 1)
+    first.cancel()
+    await asyncio.sleep(0.3)
+    again = await caller.create(create, prompt, retry=1, stream=stream)
+    assert again.status_code == 200
+    assert await caller.orders() == before + 1
+
+
+async def test_a_text_is_asked_again(caller, prompt):
+    before = await caller.orders()
+    answers = [await caller.create(TEXT, prompt, retry=retry) for retry in range(2)]
+    assert [answer.status_code for answer in answers] == [200, 200]
+    assert await caller.orders() == before + 2
 
 
 @PAID
@@ -212,3 +258,58 @@ async def test_pictures_in_the_background_are_a_task(caller, prompt):
             break
         await asyncio.sleep(0.05)
     assert len(view["content"].splitlines()) == 2
+
+
+@pytest.fixture
+async def away(tmp_path, monkeypatch):
+    """A way to enter generations whose store does not answer; makes their ids known."""
+    async with house(
+        tmp_path, {"a": Upstream(chat_types=["t2t", "t2i"]), "films": Tasking(chat_types=["t2v"])}
+    ) as home:
+
+        async def frozen(*args, **options):
+            raise StoreUnavailable("frozen")
+
+        once = Idempotency(home.store, home.tasks, home.dispatcher._archive)
+        monkeypatch.setattr(home.store, "get", frozen)
+
+        async def enter(chat_type, **said):
+            generation = await home.open(ask("hi", chat_type))
+            answer = await once.enter("/", requests.Caller(owner="alice", request_id="r", **said), generation)
+            assert answer is generation
+
+        yield enter
+
+
+@pytest.mark.parametrize(("chat_type", "retry"), [("t2t", 0), ("t2t", 1), ("t2i", 0)])
+async def test_what_costs_little_or_repeats_nothing_needs_no_store(away, chat_type, retry):
+    await away(chat_type, retry=retry)
+
+
+@pytest.mark.parametrize(
+    ("chat_type", "said"),
+    [
+        ("t2i", {"retry": 1}),
+        ("t2i", {"idempotency_key": "k"}),
+        ("t2v", {}),
+        ("t2t", {"idempotency_key": "k"}),
+    ],
+)
+async def test_what_may_have_been_paid_for_waits_for_the_store(away, chat_type, said):
+    with pytest.raises(StoreUnavailable):
+        await away(chat_type, **said)
+
+
+async def test_a_picture_that_cannot_be_remembered_is_answered_all_the_same(tmp_path, monkeypatch):
+    picture = Media("image", data=b"picture", media_type="image/png")
+    async with house(tmp_path, {"a": Upstream((picture, Finish()))}) as home:
+
+        async def full(*args, **options):
+            raise StorageUnavailable("disk full")
+
+        monkeypatch.setattr(home.dispatcher._archive, "keep", full)
+        once = Idempotency(home.store, home.tasks, home.dispatcher._archive)
+        caller = requests.Caller(owner="alice", request_id="r")
+        generation = await home.open(ask("hi", "t2i", delivery=requests.Delivery(inline_media=True)))
+        answer = await once.enter("/", caller, generation)
+        assert (await collect(answer.events())).media == (picture,)

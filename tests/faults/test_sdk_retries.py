@@ -61,6 +61,18 @@ async def test_retries_of_a_slow_order_join_the_first_try(tmp_path, valkey, repl
         assert film.status == "completed"
 
 
+async def test_retries_of_a_slow_picture_join_the_first_try(tmp_path):
+    async with (
+        provider(tmp_path) as qwen,
+        fleet(tmp_path, configure(qwen.url, ["a", "b"])) as gateways,
+        sdk(gateways, timeout=1.0, max_retries=5) as client,
+    ):
+        await qwen.strike("slow", endpoint="completions", chat_type="t2i", head_seconds=SLOW)
+        drawn = await client.images.generate(prompt="a boat on a lake", model="qwen-max-latest")
+        assert drawn.data[0].url
+        assert len(await qwen.journal(endpoint="completions", chat_type="t2i")) == 1
+
+
 async def test_two_orders_of_the_same_film_are_two_films(tmp_path):
     async with (
         provider(tmp_path) as qwen,
