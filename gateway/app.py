@@ -203,6 +203,7 @@ async def _open_works(stack: AsyncExitStack, ground: _Ground, providers: _Provid
     archive = _open_archive(stack, ground)
     shelf = FileShelf(store, archive)
     conversations = Conversations(store)
+    stack.push_async_callback(conversations.aclose)
     find, end_turn = providers.find_task_upstream, conversations.end_turn
     tasks = await stack.enter_async_context(
         open_tasks(store, ground.leases, archive, settings, metrics, find, end_turn)

@@ -7,11 +7,13 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from gateway.dispatch.backlog import Backlog
 from gateway.generation.errors import InvalidRequest, NotFound
 from gateway.generation.requests import Message
 from gateway.generation.turns import Turn
-from gateway.state.store import Conflict, Record, StateStore
+from gateway.state.store import Conflict, Record, StateStore, StoreUnavailable
 from gateway.tasks.task import State, Task
+from gateway.telemetry.logging import get_logger
 
 __all__ = ["Conversation", "Conversations", "go_on"]
 
@@ -70,6 +72,7 @@ class Conversation(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
 
 
 _decode = msgspec.json.Decoder(Conversation).decode
+_Step = Callable[[Conversation], Conversation]
 
 
 def go_on(history: Sequence[Message], said: Sequence[Message]) -> tuple[Message, ...]:
@@ -85,10 +88,11 @@ def go_on(history: Sequence[Message], said: Sequence[Message]) -> tuple[Message,
 
 
 class Conversations:
-    """The table of conversations."""
+    """The table of conversations. A turn that it cannot take is remembered here until it can."""
 
     def __init__(self, store: StateStore) -> None:
         self._store = store
+        self._backlog = Backlog[Conversation](self._change)
 
     def begin(self, owner: str, *, name: str = "", model: str = "", chat_type: str = "t2t") -> Conversation:
         """Return a new conversation, not stored yet."""
@@ -101,26 +105,35 @@ class Conversations:
 
         Raises:
             NotFound: no such chat, or another owner's.
+            StoreUnavailable: it cannot be read now.
         """
+        waiting = self._backlog.find(chat_id)
+        if waiting is not None and waiting.owner == owner:
+            return waiting
         record = await self._store.get(_TABLE, chat_id) if _ID.fullmatch(chat_id) else None
         if record is None or record.owner != owner:
             raise NotFound("Chat not found", param="chatId")
         return _decode(record.value)
 
+    async def create(self, conversation: Conversation) -> None:
+        """Store a new conversation.
+
+        Raises:
+            StoreUnavailable: it cannot be stored now.
+        """
+        await self._change(conversation, lambda known: known)
+
     async def keep(self, conversation: Conversation) -> None:
         """Store a conversation unless it is stored already."""
-        try:
-            await self._store.put(_TABLE, _record(conversation, 0))
-        except Conflict:
-            return
+        await self._remember(conversation, lambda known: known)
 
     async def add_turn(self, conversation: Conversation, turn: Turn, *turn_ids: str) -> None:
         """Store one more turn; turns that others have added meanwhile stay."""
-        await self._change(conversation, lambda known: known.after(turn, *turn_ids))
+        await self._remember(conversation, lambda known: known.after(turn, *turn_ids))
 
     async def begin_turn(self, conversation: Conversation, turn: Turn, *turn_ids: str) -> None:
         """Store a turn that a task will end, which may have happened meanwhile."""
-        await self._change(conversation, lambda known: known.from_now(turn, *turn_ids))
+        await self._remember(conversation, lambda known: known.from_now(turn, *turn_ids))
 
     async def end_turn(self, task: Task) -> None:
         """Store where a finished task has left its conversation; a second time does nothing.
@@ -134,7 +147,22 @@ class Conversations:
         unknown = Conversation(id=task.chat_id, owner=task.owner)
         await self._change(unknown, lambda known: known.ended(turn, task.id))
 
-    async def _change(self, conversation: Conversation, step: Callable[[Conversation], Conversation]) -> None:
+    async def aclose(self) -> None:
+        """Store what is still to be stored, if that is possible now."""
+        await self._backlog.aclose()
+
+    async def _remember(self, conversation: Conversation, step: _Step) -> None:
+        """Store a step, now or later: a store that is away costs no answer."""
+        if self._backlog.find(conversation.id) is not None:
+            self._backlog.add(conversation, step)
+            return
+        try:
+            await self._change(conversation, step)
+        except StoreUnavailable as error:
+            get_logger().warning("conversation_kept_in_memory", error=error.detail)
+            self._backlog.add(conversation, step)
+
+    async def _change(self, conversation: Conversation, step: _Step) -> None:
         # Nearly every conversation without a turn is new: there is nothing to read first.
         stored = await self._store.get(_TABLE, conversation.id) if conversation.turns else None
         while True:

@@ -5,14 +5,12 @@ from gateway.generation.events import AnyEvent
 from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.generation.results import Sum
 from gateway.generation.turns import Turn
-from gateway.state.store import StoreUnavailable
-from gateway.telemetry.logging import get_logger
 
 __all__ = ["Dialogue"]
 
 
 class Dialogue:
-    """Remembers one turn. A store that is away costs the memory, never the answer."""
+    """Remembers one turn."""
 
     def __init__(self, conversations: Conversations, conversation: Conversation, before: str) -> None:
         self.chat_id = conversation.id
@@ -47,26 +45,13 @@ class Dialogue:
         return (*request.messages, Message("assistant", content, tool_calls=choice.tool_calls))
 
     async def keep(self) -> None:
-        """Store a conversation whose id the caller is about to see."""
-        try:
-            await self._conversations.keep(self.conversation)
-        except StoreUnavailable as error:
-            _forgotten(error)
+        """Keep a conversation whose id the caller is about to see."""
+        await self._conversations.keep(self.conversation)
 
     async def keep_open_turn(self, turn: Turn, *turn_ids: str) -> None:
-        """Store that a task goes on with the turn; where that has left the conversation, its end tells."""
-        try:
-            await self._conversations.begin_turn(self.conversation, turn, *turn_ids)
-        except StoreUnavailable as error:
-            _forgotten(error)
+        """Note that a task goes on with the turn; where that has left the conversation, its end tells."""
+        await self._conversations.begin_turn(self.conversation, turn, *turn_ids)
 
     async def keep_turn(self, turn: Turn, *turn_ids: str) -> None:
-        """Store where the turn left the conversation, under each of the ids that the caller gets for it."""
-        try:
-            await self._conversations.add_turn(self.conversation, turn, *turn_ids)
-        except StoreUnavailable as error:
-            _forgotten(error)
-
-
-def _forgotten(error: StoreUnavailable) -> None:
-    get_logger().warning("conversation_not_kept", error=error.detail)
+        """Keep where the turn left the conversation, under each of the ids that the caller gets for it."""
+        await self._conversations.add_turn(self.conversation, turn, *turn_ids)

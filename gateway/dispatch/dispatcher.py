@@ -102,7 +102,7 @@ class Dispatcher:
         conversation = self._conversations.begin(
             owner, name=request.extra.get("name", ""), model=request.model, chat_type=request.chat_type
         )
-        await self._conversations.keep(conversation)
+        await self._conversations.create(conversation)
         return conversation
 
     async def keep_media(self, media: Media) -> Media:

@@ -219,6 +219,7 @@ async def house(
             return upstreams[upstream], Account(upstream=upstream, id=account)
 
         conversations = Conversations(store)
+        stack.push_async_callback(conversations.aclose)
         tasks = await stack.enter_async_context(
             open_tasks(store, leases, archive, settings, metrics, find, conversations.end_turn)
         )

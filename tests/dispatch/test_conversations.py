@@ -1,11 +1,13 @@
 """Chats that clients go on with: owners, branches, turns at once, failures in the middle."""
 
 import asyncio
+import time
 from contextlib import aclosing
 
 import pytest
 
 from gateway.accounts.account import Account
+from gateway.dispatch.conversations import Conversation, Conversations
 from gateway.dispatch.dispatcher import Generation
 from gateway.generation.errors import (
     AmbiguousSubmit,
@@ -233,6 +235,91 @@ async def test_text_goes_on_while_the_store_is_away(tmp_path, monkeypatch):
 
         monkeypatch.setattr(home.store, "put", away)
         assert (await home.events(ask("hi", continuation=Continuation())))[-1] == Finish()
+
+
+@pytest.fixture
+def freeze(monkeypatch):
+    """A way to take a store away, which returns the way to bring it back."""
+
+    def frozen(home: House):
+        async def away(*args: object, **options: object) -> None:
+            raise StoreUnavailable("frozen")
+
+        for name in ("get", "put"):
+            monkeypatch.setattr(home.store, name, away)
+        return monkeypatch.undo
+
+    monkeypatch.setattr("gateway.dispatch.backlog._PAUSE_SECONDS", 0.01)
+    return frozen
+
+
+async def stored(home: House, chat_id: str) -> Conversation:
+    """Return what another process reads, as soon as it is there."""
+    end = time.monotonic() + 5
+    while time.monotonic() < end:
+        try:
+            return await Conversations(home.store).get("alice", chat_id)
+        except NotFound:
+            await asyncio.sleep(0.01)
+    raise AssertionError("it is not there")
+
+
+async def test_a_chat_that_begins_while_the_store_is_away_is_gone_on_with(tmp_path, freeze):
+    upstream = Upstream(says("one"), says("two"), says("three"))
+    async with house(tmp_path, {"a": upstream}) as home:
+        thaw = freeze(home)
+        chat_id, _ = await home.chat("first")
+        await home.chat("second", chat_id)
+        assert heard(upstream) == ["user: first", "assistant: one", "user: second"]
+        thaw()
+        assert len((await stored(home, chat_id)).turns) == 2
+        await home.chat("third", chat_id)
+        assert len(heard(upstream)) == 5
+
+
+async def test_a_chat_that_is_only_begun_needs_the_store(tmp_path, freeze):
+    async with house(tmp_path, {"a": Upstream()}) as home:
+        freeze(home)
+        begun = GenerationRequest(chat_type="t2t", messages=(), model="m")
+        with pytest.raises(StoreUnavailable):
+            await home.dispatcher.begin_chat(begun, "alice")
+
+
+async def test_turns_of_a_chat_that_others_went_on_with_meanwhile_are_all_kept(tmp_path, freeze):
+    upstream = Upstream(says("one"), says("two"), says("three"), says("four"))
+    async with house(tmp_path, {"a": upstream}) as home:
+        chat_id, root = await home.chat("first")
+        going_on = await home.open(ask("here", continuation=Continuation(chat_id)))
+        thaw = freeze(home)
+        async with aclosing(going_on.events()) as events:
+            async for _ in events:
+                pass
+        thaw()
+        _, there = await home.chat("there", chat_id, root)
+        async with asyncio.timeout(5):
+            while going_on.reply.id not in (await stored(home, chat_id)).turns:
+                await asyncio.sleep(0.01)
+        assert set((await stored(home, chat_id)).turns) == {root, there, going_on.reply.id}
+
+
+async def test_anothers_chat_is_like_none_while_the_store_is_away(tmp_path, freeze):
+    async with house(tmp_path, {"a": Upstream()}) as home:
+        freeze(home)
+        chat_id, _ = await home.chat("a")
+        for wanted in (chat_id, "0" * 32):
+            with pytest.raises(StoreUnavailable):
+                await home.open(ask("b", continuation=Continuation(wanted)), owner="mallory")
+
+
+async def test_what_waits_for_the_store_is_written_when_the_process_ends(tmp_path, freeze, monkeypatch):
+    async with house(tmp_path, {"a": Upstream()}) as home:
+        thaw = freeze(home)
+        monkeypatch.setattr("gateway.dispatch.backlog._PAUSE_SECONDS", 60)
+        chat_id, _ = await home.chat("a")
+        await asyncio.sleep(0.05)
+        thaw()
+        await home.conversations.aclose()
+        assert (await Conversations(home.store).get("alice", chat_id)).id == chat_id
 
 
 BACKGROUND = Delivery(background=True)

@@ -60,8 +60,6 @@ class Talk(msgspec.Struct, frozen=True):
     owner: str
     id: str
     secret: str
-    kept: bool
-    """A chat that was begun while the state was away cannot be gone on with."""
 
 
 class Film(msgspec.Struct, frozen=True):
@@ -132,7 +130,7 @@ class GatewayMachine(RuleBasedStateMachine):
         answer = self.post(owner, {"message": secret})
         if answer.status_code != 200:
             return self.refused(answer, None)
-        return Talk(owner, answer.json()["chatId"], secret, kept=not self.gateway.store.frozen)
+        return Talk(owner, answer.json()["chatId"], secret)
 
     @rule(talk=talks)
     def go_on(self, talk: Talk | None) -> None:
@@ -143,7 +141,7 @@ class GatewayMachine(RuleBasedStateMachine):
         answer = self.post(talk.owner, asked)
         if answer.status_code == 200:
             assert talk.secret in answer.json()["choices"][0]["message"]["content"]
-        elif answer.status_code != 404 or (talk.kept and not any(self._generation.values())):
+        elif answer.status_code != 404 or not any(self._generation.values()):
             self.refused(answer, None)
 
     @rule(talk=talks)
