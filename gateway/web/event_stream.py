@@ -1,8 +1,10 @@
 """Server-sent events to one client: primed, pinged, one write per read, never outliving the client."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+import types
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import aclosing
+from typing import Any
 
 from litestar.types import Receive, Send
 
@@ -29,8 +31,9 @@ _HIGH_WATER = 64 * 1024
 class EventStream:
     """One streamed answer.
 
-    A reader task turns events into frames, the caller's task writes them. What the reader produced
-    without waiting leaves in one write; a client that reads slowly makes the reader wait.
+    The caller's task turns events into frames; the loop writes them as soon as that task waits for the next
+    event. So what came together leaves in one write, and a chunk wakes one task only. A client that reads
+    slowly makes the source wait.
 
     Args:
         events: closed whichever way the stream ends.
@@ -56,13 +59,12 @@ class EventStream:
         self._ping = ping
         self._frames: list[bytes] = []
         self._size = 0
-        self._started = self._ended = self.client_gone = False
+        self._started = self._stopped = self.client_gone = False
         self._error: GatewayError | None = None
+        self._reader: asyncio.Task[Any] | None = None
         self._writer: asyncio.Future[None] | None = None
-        self._room: asyncio.Future[None] | None = None
-        self._last_write = 0.0
-        self._timer: asyncio.TimerHandle | None = None
         self._watcher: asyncio.Task[None] | None = None
+        self._last_write = 0.0
 
     async def respond(self, receive: Receive, send: Send) -> GatewayError | None:
         """Write the whole answer; return the error that ended it, if one did.
@@ -70,64 +72,39 @@ class EventStream:
         Raises:
             GatewayError: before anything was sent, so that it keeps its HTTP status.
         """
-        loop = asyncio.get_running_loop()
-        reader = loop.create_task(self._read())
+        self._loop = asyncio.get_running_loop()
+        self._receive, self._send = receive, send
+        self._last_write = self._loop.time()
         # Later, because a watcher costs a task, and a short answer is whole before it is needed.
-        watcher = loop.call_later(_WATCH_AFTER, self._begin_to_watch, receive)
+        self._timer = self._loop.call_later(_WATCH_AFTER, self._tick)
         try:
-            await self._prime(loop)
-            await self._write(send, loop)
+            await self._read_unless_stopped()
+            await self._end()
         finally:
-            watcher.cancel()
-            if self._watcher is not None:
-                self._watcher.cancel()
-            await self._stop(reader)
+            self._timer.cancel()
+            for helper in (self._watcher, self._writer):
+                if helper is not None:
+                    helper.cancel()
         return self._error
 
     def abort(self, error: GatewayError) -> None:
         """End the stream with an error frame, from outside."""
-        if not self._ended:
-            self._end_with(error)
+        if self._reader is not None:
+            self._fail(error)
+            self._stop()
 
-    async def _prime(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Wait for the first frame or the first error, but not for ever: proxies want headers."""
-        timer = loop.call_later(_PRIME_SECONDS, self._wake)
+    async def _read_unless_stopped(self) -> None:
+        reader = self._reader = asyncio.current_task()
+        assert reader is not None
         try:
-            if not self._frames and not self._ended:
-                await self._wait(loop)
+            await (self._read_on() if self._drain else self._read())
+        except asyncio.CancelledError:
+            if not self._stopped:
+                raise
         finally:
-            timer.cancel()
-        if self._error is not None and not self._frames:
-            raise self._error
-        self._started = True
-
-    async def _write(self, send: Send, loop: asyncio.AbstractEventLoop) -> None:
-        headers = [*_HEADERS, *self._more_headers()]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        self._last_write = loop.time()
-        self._timer = loop.call_later(self._ping, self._tick, loop)
-        try:
-            while not self.client_gone:
-                if self._frames:
-                    await self._flush(send, loop)
-                elif self._ended:
-                    break
-                else:
-                    await self._wait(loop)
-        finally:
-            self._timer.cancel()
-        if not self.client_gone:
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-
-    async def _flush(self, send: Send, loop: asyncio.AbstractEventLoop) -> None:
-        body = b"".join(self._frames)
-        self._frames.clear()
-        self._size = 0
-        if self._room is not None:
-            self._room.set_result(None)
-            self._room = None
-        self._last_write = loop.time()
-        await send({"type": "http.response.body", "body": body, "more_body": True})
+            self._reader = None
+        if self._stopped and reader.uncancel():
+            raise asyncio.CancelledError  # by somebody else as well
 
     async def _read(self) -> None:
         """Encode events as they come; errors become the stream's one error frame."""
@@ -138,89 +115,146 @@ class EventStream:
                 async for event in events:
                     if type(event) is Finish:
                         finished = True
-                    push(encode(event))
+                    if frame := encode(event):
+                        push(frame)
                     if self._size > _HIGH_WATER:
-                        await self._wait_for_room()
-                    if self.client_gone or self._ended:
-                        if not self._drain or self._ended:
+                        await self._catch_up()
+                    if self._stopped:
+                        if not self._drain or self._error is not None:
                             return
                         await asyncio.sleep(0)
             if not finished:
                 raise AnswerCut("the answer ended without its finish marker")
         except GatewayError as error:
-            self._end_with(error)
+            self._fail(error)
         except Exception:  # noqa: BLE001 - a client must hear of any fault, whatever raised it
             get_logger().exception("stream_failed")
-            self._end_with(GatewayError("internal error"))
-        finally:
-            self._ended = True
-            self._wake()
+            self._fail(GatewayError("internal error"))
+
+    async def _read_on(self) -> None:
+        """Read in a task of its own, which goes on when the client has gone."""
+        reader = self._loop.create_task(self._read())
+        try:
+            await asyncio.shield(reader)
+        except asyncio.CancelledError:
+            if self.client_gone:
+                _DRAINING.add(reader)
+                reader.add_done_callback(_DRAINING.discard)
+            else:
+                reader.cancel()
+                await asyncio.gather(reader, return_exceptions=True)
+            raise
 
     def _push(self, frame: bytes) -> None:
-        if frame and not self.client_gone:
-            self._frames.append(frame)
-            self._size += len(frame)
-            if self._writer is not None:
-                self._wake()
+        if self.client_gone:
+            return
+        if not self._frames:
+            self._loop.call_soon(self._flush)
+        self._frames.append(frame)
+        self._size += len(frame)
 
-    def _end_with(self, error: GatewayError) -> None:
+    def _fail(self, error: GatewayError) -> None:
+        if self._error is not None:
+            return
         self._error = error
         if self._started or self._frames:
             self._push(self._encoder.encode_error(error))
-        self._ended = True
-        self._wake()
 
-    def _begin_to_watch(self, receive: Receive) -> None:
-        self._watcher = asyncio.get_running_loop().create_task(self._watch(receive))
+    def _stop(self) -> None:
+        """Let nobody wait for the source any longer."""
+        if self._reader is not None and not self._stopped:
+            self._stopped = True
+            self._reader.cancel()
 
-    async def _watch(self, receive: Receive) -> None:
-        while (await receive())["type"] != "http.disconnect":
+    def _flush(self) -> None:
+        """Write what is there, unless a write is under way: that one takes it along."""
+        if self._writer is None:
+            self._writer = _begin(self._write())
+            if self._writer is not None:
+                self._writer.add_done_callback(self._written)
+
+    def _written(self, writer: asyncio.Future[None]) -> None:
+        """Make way for the next write; one that failed ends the stream, and is raised at its end."""
+        if writer.cancelled() or writer.exception() is not None:
+            self._stop()
+        else:
+            self._writer = None
+
+    async def _write(self) -> None:
+        if not self._started:
+            self._started = True
+            headers = [*_HEADERS, *self._more_headers()]
+            await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        while self._frames:
+            body = b"".join(self._frames)
+            self._frames.clear()
+            self._size = 0
+            self._last_write = self._loop.time()
+            await self._send({"type": "http.response.body", "body": body, "more_body": True})
+
+    async def _catch_up(self) -> None:
+        """Wait until the client has taken what is there; the wait may be cancelled, the write goes on."""
+        self._flush()
+        await asyncio.sleep(0)
+        if self._writer is not None:
+            await asyncio.wait((self._writer,))
+
+    async def _end(self) -> None:
+        """Write the rest and the end, or raise an error that may still become a status."""
+        if self._error is not None and not self._started and not self._frames:
+            raise self._error
+        if self._writer is not None:
+            await self._writer
+        await self._write()
+        if not self.client_gone:
+            await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    def _tick(self) -> None:
+        """Watch the client, and break a long silence; one timer per stream, moved lazily."""
+        if self._reader is None:
+            return
+        if self._watcher is None:
+            self._watcher = self._loop.create_task(self._watch())
+        patience = self._ping if self._started else _PRIME_SECONDS
+        left = self._last_write + patience - self._loop.time()
+        if left <= 0:
+            if self._started:
+                self._push(_PING)
+            else:
+                self._flush()  # proxies want headers
+            left = self._ping
+        self._timer = self._loop.call_later(min(left, self._ping), self._tick)
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
             pass
         self.client_gone = True
         self._frames.clear()
-        self._release_reader()
-        self._wake()
+        self._stop()
 
-    async def _stop(self, reader: asyncio.Task[None]) -> None:
-        """End the reader and wait until all below it is closed."""
-        self._release_reader()
-        if self._drain and self.client_gone:
-            _DRAINING.add(reader)
-            reader.add_done_callback(_DRAINING.discard)
-            return
-        if not reader.done():
-            reader.cancel()
-        await asyncio.gather(reader, return_exceptions=True)
 
-    def _tick(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Ping if nothing was written for long; one timer per stream, moved lazily."""
-        left = self._last_write + self._ping - loop.time()
-        if left <= 0:
-            self._push(_PING)
-            left = self._ping
-        self._timer = loop.call_later(left, self._tick, loop)
+def _begin(work: Coroutine[Any, None, None]) -> asyncio.Future[None] | None:
+    """Run `work` as far as it comes without waiting; return its rest, None if nothing is left of it.
 
-    async def _wait(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._writer = loop.create_future()
-        try:
-            await self._writer
-        finally:
-            self._writer = None
+    A write waits only for a client that reads slowly, and a task for each would cost more than the write.
+    """
+    loop = asyncio.get_running_loop()
+    try:
+        awaited = work.send(None)
+    except StopIteration:
+        return None
+    except Exception as error:  # noqa: BLE001 - whoever awaits the rest gets it
+        failed: asyncio.Future[None] = loop.create_future()
+        failed.set_exception(error)
+        return failed
+    return loop.create_task(_go_on(work, awaited))
 
-    def _wake(self) -> None:
-        writer, self._writer = self._writer, None
-        if writer is not None and not writer.done():
-            writer.set_result(None)
 
-    async def _wait_for_room(self) -> None:
-        if self._frames:
-            self._room = asyncio.get_running_loop().create_future()
-            await self._room
-
-    def _release_reader(self) -> None:
-        if self._room is not None and not self._room.done():
-            self._room.set_result(None)
-        self._room = None
+@types.coroutine
+def _go_on(work: Coroutine[Any, None, None], awaited: Any) -> Generator[Any, None, None]:
+    """Wait for what `work` has just asked to wait for, then run its rest."""
+    yield awaited
+    yield from work.__await__()
 
 
 _DRAINING: set[asyncio.Task[None]] = set()

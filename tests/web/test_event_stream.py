@@ -135,7 +135,7 @@ async def test_an_error_after_priming_gave_up_is_a_frame(monkeypatch: pytest.Mon
     monkeypatch.setattr("gateway.web.event_stream._PRIME_SECONDS", 0.05)
 
     async def slow() -> Events:
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.4)
         raise RateLimited("late")
         yield
 
@@ -256,3 +256,113 @@ async def test_an_abort_from_outside_is_the_last_frame() -> None:
     await task
     assert answer.text == "data: a\n\ndata: error server_draining\n\n"
     assert app.closed.is_set()
+
+
+class SlowClient:
+    """Takes nothing until `reads` is set; `bodies` is what it has taken."""
+
+    def __init__(self) -> None:
+        self.reads = asyncio.Event()
+        self.bodies: list[bytes] = []
+
+    async def send(self, message) -> None:
+        await self.reads.wait()
+        if message["type"] == "http.response.body":
+            self.bodies.append(message["body"])
+
+    async def receive(self):
+        await asyncio.Event().wait()
+
+
+@pytest.mark.parametrize("drain", [False, True])
+async def test_an_abort_loses_nothing_of_what_a_slow_client_is_still_to_take(drain: bool) -> None:
+    async def flood() -> Events:
+        for letter in "abc":
+            yield TextDelta(letter * 70_000)
+
+    client = SlowClient()
+    stream = EventStream(flood(), Lines(), drain=drain)
+    answer = asyncio.create_task(stream.respond(client.receive, client.send))
+    await asyncio.sleep(0.05)
+    stream.abort(UpstreamUnavailable("shutting down", code="server_draining"))
+    await asyncio.sleep(0.05)
+    client.reads.set()
+    error = await answer
+    assert error is not None
+    assert error.code == "server_draining"
+    sent = b"".join(client.bodies)
+    assert sent == b"data: " + b"a" * 70_000 + b"\n\ndata: error server_draining\n\n"
+
+
+async def test_a_slow_client_gets_every_frame_once_and_in_order() -> None:
+    async def steady() -> Events:
+        for number in range(20):
+            yield TextDelta(str(number))
+            await asyncio.sleep(0.002)
+        yield Finish()
+
+    client = SlowClient()
+    answer = asyncio.create_task(EventStream(steady(), Lines(), ping=60).respond(client.receive, client.send))
+    await asyncio.sleep(0.02)
+    client.reads.set()
+    assert await answer is None
+    expected = [f"data: {number}\n\n".encode() for number in range(20)]
+    assert b"".join(client.bodies) == b"".join(expected) + b"data: [DONE]\n\n"
+
+
+@pytest.mark.parametrize("slow", [False, True])
+async def test_a_write_that_fails_ends_the_source_and_is_raised(slow: bool) -> None:
+    app = App(lambda: endless())
+
+    async def endless() -> Events:
+        yield TextDelta("a")
+        await asyncio.sleep(60)
+
+    async def send(message) -> None:
+        if slow:
+            await asyncio.sleep(0.01)
+        raise OSError("broken pipe")
+
+    stream = EventStream(app.source(), Lines())
+    with pytest.raises(OSError, match="broken pipe"):
+        await asyncio.wait_for(stream.respond(SlowClient().receive, send), 1.0)
+    assert app.closed.is_set()
+
+
+async def test_who_cancels_the_answer_is_not_mistaken_for_a_client_that_left() -> None:
+    app = App(lambda: endless())
+
+    async def endless() -> Events:
+        yield TextDelta("a")
+        await asyncio.sleep(60)
+
+    stream = EventStream(app.source(), Lines())
+    client = SlowClient()
+    answer = asyncio.create_task(stream.respond(client.receive, client.send))
+    await asyncio.sleep(0.02)
+    stream.abort(UpstreamUnavailable("shutting down"))
+    answer.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await answer
+    assert app.closed.is_set()
+
+
+async def test_a_source_that_answers_its_cancellation_with_an_error_is_heard_once() -> None:
+    async def stubborn() -> Events:
+        yield TextDelta("a")
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            raise UpstreamUnavailable("closing") from None
+
+    client = SlowClient()
+    client.reads.set()
+    stream = EventStream(stubborn(), Lines())
+    answer = asyncio.create_task(stream.respond(client.receive, client.send))
+    await asyncio.sleep(0.02)
+    stream.abort(UpstreamUnavailable("shutting down", code="server_draining"))
+    error = await answer
+    assert error is not None
+    assert error.code == "server_draining"
+    assert b"".join(client.bodies) == b"data: a\n\ndata: error server_draining\n\n"
+    assert not answer.cancelled()
