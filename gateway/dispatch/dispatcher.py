@@ -224,10 +224,26 @@ class Generation:
                     raise
                 if refused is not None and isinstance(error, GatewayUnavailable):
                     raise _more_telling(refused, error) from error
-                if not self._dispatcher.may_try_again(error):
+                if not self._may_try_again(error, refused):
                     raise
-                self._dispatcher.note_failover(self.request.chat_type, error)
                 refused = error
+
+    def _may_try_again(self, error: GatewayError, refused: GatewayError | None) -> bool:
+        """Say whether there is another attempt, and get it ready.
+
+        Where one account alone will do, a provider's fault allows it a second attempt: the same turn, which
+        costs little or was surely not sent.
+        """
+        stays = self._run.is_bound and error.advice is Advice.BUDGETED
+        if stays and (refused is not None or (error.sent and self.costly)):
+            return False
+        if not self._dispatcher.may_try_again(error):
+            return False
+        if stays:
+            self._run.stay()
+        else:
+            self._dispatcher.note_failover(self.request.chat_type, error)
+        return True
 
     async def _beginning(self, events: AsyncGenerator[AnyEvent, None]) -> tuple[AnyEvent, ...]:
         """Wait for the first event that may be passed on; return it behind the usage that came before.

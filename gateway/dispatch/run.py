@@ -130,6 +130,15 @@ class DispatchRun:
             chat=since.thread.chat if since.thread else "",
         )
 
+    @property
+    def is_bound(self) -> bool:
+        """Whether one account alone can go on from the turn before."""
+        return self._since.bound is not None
+
+    def stay(self) -> None:
+        """Let the next attempt use the same account."""
+        self._tried.clear()
+
     def note_first_event(self) -> None:
         """Tell the pool that the account answers: one that is on probation may serve others already."""
         self._observed.saw_first_event()

@@ -42,7 +42,7 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
 from gateway.transport import Transport
 
-__all__ = ["Filing", "House", "Tasking", "Upstream", "ask", "house"]
+__all__ = ["Filing", "House", "Script", "Tasking", "Upstream", "ask", "house"]
 
 Script = Sequence[AnyEvent | Exception | float]
 """What one call does: events, an error at the end, seconds of silence."""

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from contextlib import aclosing
+from pathlib import Path
 
 import pytest
 
@@ -12,18 +13,22 @@ from gateway.dispatch.dispatcher import Generation
 from gateway.generation.errors import (
     AmbiguousSubmit,
     AnswerCut,
+    EmptyAnswer,
     InvalidRequest,
     ModelNotFound,
     NotFound,
     RateLimited,
     TaskFailed,
+    UpstreamError,
     UpstreamTimeout,
+    UpstreamUnavailable,
+    UpstreamUnreachable,
 )
 from gateway.generation.events import Finish, Media, Progress, TaskAccepted, TextDelta, Thread, ToolCallDelta
 from gateway.generation.requests import Continuation, Delivery, GenerationRequest, Message, TextPart, ToolCall
 from gateway.plugin_api.protocols import Prepared, UpstreamTask
 from gateway.state.store import StoreUnavailable
-from tests.dispatch.scripted import House, Tasking, Upstream, ask, house
+from tests.dispatch.scripted import House, Script, Tasking, Upstream, ask, house
 
 pytestmark = pytest.mark.anyio
 
@@ -427,3 +432,50 @@ async def test_a_film_whose_submit_was_lost_is_a_turn_once_it_is_found(tmp_path,
         await ended(home, film)
         again = await home.open(ask("more", "t2v", continuation=Continuation("", film.reply.id)))
         assert again.reply.chat_id == film.reply.chat_id
+
+
+BOUND = (Thread("theirs", "p1"), TextDelta("x"), Finish())
+FAULT = UpstreamUnavailable("5xx", sent=True)
+UNSENT = UpstreamUnreachable("no connection")
+
+
+async def gone_on(tmp_path: Path, chat_type: str, *scripts: Script, spent: int = 0) -> tuple[Upstream, bool]:
+    """Go on with a bound chat by script; return the upstream and whether there was an answer."""
+    upstream = Upstream(BOUND, *scripts, accounts=["one", "two"])
+    async with house(tmp_path, {"a": upstream}) as home:
+        chat_id, _ = await home.chat("a")
+        for _ in range(spent):
+            home.dispatcher.may_try_again(FAULT)
+        request = ask("b", chat_type, continuation=Continuation(chat_id))
+        try:
+            await home.events(request)
+        except UpstreamError:
+            return upstream, False
+        return upstream, True
+
+
+@pytest.mark.parametrize("error", [FAULT, UNSENT, EmptyAnswer("nothing", sent=True)])
+async def test_a_fault_in_a_bound_chat_is_tried_again_with_the_same_account_and_turn(tmp_path, error):
+    upstream, answered = await gone_on(tmp_path, "t2t", (Thread("theirs", "lost"), error), says("y"))
+    assert answered
+    assert len({account for account, _, _ in upstream.calls}) == 1
+    assert [thread for _, _, thread in upstream.calls[1:]] == [Thread("theirs", "p1")] * 2
+
+
+async def test_a_fault_in_a_bound_chat_is_tried_again_once(tmp_path):
+    upstream, answered = await gone_on(tmp_path, "t2t", (FAULT,))
+    assert not answered
+    assert len(upstream.calls) == 3
+
+
+async def test_without_a_budget_no_bound_chat_is_tried_again(tmp_path):
+    upstream, answered = await gone_on(tmp_path, "t2t", (FAULT,), says("y"), spent=1)
+    assert not answered
+    assert len(upstream.calls) == 2
+
+
+@pytest.mark.parametrize(("error", "again"), [(FAULT, False), (UNSENT, True)])
+async def test_a_picture_that_may_have_been_ordered_is_not_ordered_again(tmp_path, error, again):
+    upstream, answered = await gone_on(tmp_path, "t2i", (error,), (PICTURE, Finish()))
+    assert answered is again
+    assert len(upstream.calls) == 2 + again
