@@ -13,35 +13,33 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp
 
 from gateway import __version__
-from gateway.accounts.account import Account, configured_accounts
 from gateway.accounts.ledger import Ledger
 from gateway.accounts.places import Places
 from gateway.accounts.pool import AccountPool
-from gateway.config import AccountSettings, ConfigError, DeadlineSettings, Settings, UpstreamSettings
+from gateway.config import AccountSettings, ConfigError, MediaSettings, Settings, UpstreamSettings
 from gateway.dialects.base import Purpose
 from gateway.dispatch.attachments import Attachments
 from gateway.dispatch.catalogue import Catalogue
 from gateway.dispatch.conversations import Conversations
 from gateway.dispatch.dispatcher import Dispatcher
 from gateway.dispatch.idempotency import Idempotency
+from gateway.dispatch.providers import Providers
 from gateway.dispatch.routing import Routing
 from gateway.dispatch.run import Lending
 from gateway.generation.errors import error_codes
 from gateway.media.archive import Archive, open_objects
 from gateway.media.fetch import Fetcher
 from gateway.media.files import FileShelf
-from gateway.plugin_api.protocols import TaskUpstream, Upstream, UpstreamContext
 from gateway.plugin_api.registry import GENERATORS, Registry
 from gateway.reload import Reload
 from gateway.state.measured import MeasuredStore
 from gateway.state.open import open_store
 from gateway.state.store import LeaseStore, StateStore
-from gateway.tasks.assembly import open_tasks
-from gateway.tasks.engine import TaskEngine
+from gateway.tasks.assembly import Tasks, open_tasks, webhook_endpoints
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.redaction import Secret
 from gateway.telemetry.request_log import RequestLog
-from gateway.transport import Deadlines, Transport
+from gateway.transport import Transport
 from gateway.web.access_log import AccessLog
 from gateway.web.account_admin import AccountAdmin
 from gateway.web.auth import KeyRing
@@ -80,40 +78,50 @@ class Gateway(msgspec.Struct, frozen=True):
     reload: Reload
 
 
-class _Ground(msgspec.Struct, frozen=True):
-    """What everything stands on."""
+class _Fetching(msgspec.Struct, frozen=True):
+    """The connections that media are fetched through: to public addresses, and to any."""
 
-    settings: Settings
+    public: Transport
+    local: Transport
+
+    def fetcher(self, settings: MediaSettings) -> Fetcher:
+        """Return a fetcher that keeps to these settings."""
+        return Fetcher(self.public, self.local, settings.allowed_hosts, settings.max_mb * _MB)
+
+    async def aclose(self) -> None:
+        """Close the connections."""
+        await self.public.aclose()
+        await self.local.aclose()
+
+
+class _Ground(msgspec.Struct, frozen=True):
+    """What everything stands on, as long as the process lives."""
+
     sandbox: bool
     registry: Registry
     metrics: Metrics
     store: StateStore
     leases: LeaseStore
-    transport: Transport
+    readiness: Readiness
+    watch: LoopWatch
 
 
-class _Providers(msgspec.Struct, frozen=True):
-    """The upstreams by name, the accounts of each, and the pool that lends them."""
+class _Lenders(msgspec.Struct, frozen=True):
+    """The upstreams, and the pool that lends their accounts."""
 
-    upstreams: Mapping[str, Upstream]
-    accounts: dict[str, list[Account]]
+    providers: Providers
     pool: AccountPool
-
-    def find_task_upstream(self, upstream: str, account: str) -> tuple[TaskUpstream, Account] | None:
-        """Return the parts that a task's record names, None when they are not configured any more."""
-        found = self.upstreams.get(upstream)
-        known = next((one for one in self.accounts.get(upstream, ()) if one.id == account), None)
-        return (found, known) if known is not None and isinstance(found, TaskUpstream) else None
 
 
 class _Works(msgspec.Struct, frozen=True):
-    """What serves requests, whichever way they come in."""
+    """What keeps something between requests, whichever way they come in."""
 
     catalogue: Catalogue
     archive: Archive
+    fetching: _Fetching
     shelf: FileShelf
-    tasks: TaskEngine
-    dispatcher: Dispatcher
+    tasks: Tasks
+    conversations: Conversations
 
 
 class _Guards(msgspec.Struct, frozen=True):
@@ -125,6 +133,37 @@ class _Guards(msgspec.Struct, frozen=True):
     limits: KeyLimits
 
 
+class _House(msgspec.Struct, frozen=True):
+    """The floors that stay; what has no memory is built anew upon them for new settings."""
+
+    ground: _Ground
+    lenders: _Lenders
+    works: _Works
+    guards: _Guards
+
+    async def load(self, settings: Settings, restart_needed: Sequence[str]) -> ASGIApp:
+        """Take the settings over and return the application that serves by them.
+
+        Whatever may fail comes before the first change.
+
+        Raises:
+            ConfigError, PluginError: nothing was changed.
+        """
+        providers, works = self.lenders.providers, self.works
+        endpoints = webhook_endpoints(settings.auth)
+        opened = await providers.open(settings)
+        try:
+            self.guards.keys.load(settings.auth)
+        except ConfigError:
+            await providers.discard(opened)
+            raise
+        self.lenders.pool.replace(providers.take(opened, settings))
+        works.catalogue.load(default=settings.models.default, aliases=settings.models.aliases)
+        works.archive.load(works.fetching.fetcher(settings.media), keep_all=settings.media.keep == "all")
+        works.tasks.load(settings.tasks, endpoints)
+        return _build_web(self, settings, restart_needed)
+
+
 @asynccontextmanager
 async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
     """Open everything, floor by floor, and close it in reverse.
@@ -134,31 +173,31 @@ async def open_gateway(settings: Settings) -> AsyncIterator[Gateway]:
         PluginError: a plugin is broken.
         StoreUnavailable: the state cannot be opened.
     """
+    sandbox = not settings.upstreams
+    if sandbox:
+        settings = msgspec.structs.replace(settings, upstreams={"sandbox": _SANDBOX})
     async with AsyncExitStack() as stack:
-        ground = await _open_ground(stack, settings)
-        providers = await _open_providers(stack, ground)
-        works = await _open_works(stack, ground, providers)
-        guards = await _open_guards(stack, ground)
-        readiness = Readiness(ground.store)
-        watch = LoopWatch()
-        _run_beside(stack, watch.run())
-        operators = _operators(ground, providers, guards, readiness, watch)
-        web = _build_web(ground, works, guards, operators)
+        ground = await _open_ground(stack, settings, sandbox=sandbox)
+        lenders = await _open_lenders(stack, ground, settings)
+        works = await _open_works(stack, ground, lenders, settings)
+        house = _House(ground, lenders, works, await _open_guards(stack, ground, settings))
         log = RequestLog()
         stack.callback(log.flush)
-        sandbox_headers = _SANDBOX_HEADERS if ground.sandbox else ()
-        app = AccessLog(web, ground.metrics, log, sandbox_headers)
-        reload = Reload(ground.settings, providers.accounts, providers.pool, guards.keys, ground.metrics)
-        yield Gateway(app, readiness, guards.calls, ground.sandbox, reload)
+        app = AccessLog(
+            _build_web(house, settings, ()), ground.metrics, log, _SANDBOX_HEADERS if sandbox else ()
+        )
+
+        async def load(wanted: Settings, restart_needed: Sequence[str]) -> None:
+            app.app = await house.load(wanted, restart_needed)
+
+        reload = Reload(settings, load, ground.metrics, sandbox=sandbox)
+        yield Gateway(app, ground.readiness, house.guards.calls, sandbox, reload)
 
 
 # ------------------------------------------------------------------ the floors
 
 
-async def _open_ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
-    sandbox = not settings.upstreams
-    if sandbox:
-        settings = msgspec.structs.replace(settings, upstreams={"sandbox": _SANDBOX})
+async def _open_ground(stack: AsyncExitStack, settings: Settings, *, sandbox: bool) -> _Ground:
     metrics = Metrics(error_codes())
     metrics.build.labels(__version__).set(1)
     metrics.sandbox.set(sandbox)
@@ -168,79 +207,68 @@ async def _open_ground(stack: AsyncExitStack, settings: Settings) -> _Ground:
     except ValueError as error:
         raise ConfigError(str(error)) from error
     stack.push_async_callback(store.aclose)
-    transport = Transport(deadlines=_deadlines(settings.deadlines))
-    stack.push_async_callback(transport.aclose)
     measured = MeasuredStore(store, settings.state.url.partition(":")[0], metrics)
-    return _Ground(settings, sandbox, registry, metrics, measured, leases, transport)
+    watch = LoopWatch()
+    _run_beside(stack, watch.run())
+    return _Ground(sandbox, registry, metrics, measured, leases, Readiness(measured), watch)
 
 
-async def _open_providers(stack: AsyncExitStack, ground: _Ground) -> _Providers:
-    upstreams: dict[str, Upstream] = {}
-    accounts: dict[str, list[Account]] = {}
-    for name, table in ground.settings.upstreams.items():
-        context = UpstreamContext(
-            name=name,
-            transport=ground.transport,
-            data_dir=_data_dir(ground.settings),
-            media_deadlines=_media_deadlines(ground.settings.deadlines),
-        )
-        upstreams[name] = await ground.registry.create_upstream(table, context)
-        stack.push_async_callback(upstreams[name].aclose)
-        accounts[name] = configured_accounts(name, table.accounts)
+async def _open_lenders(stack: AsyncExitStack, ground: _Ground, settings: Settings) -> _Lenders:
+    providers = Providers(ground.registry, _data_dir(settings))
+    stack.push_async_callback(providers.aclose)
+    accounts = providers.take(await providers.open(settings), settings)
     ledger = Ledger(ground.store)
     await stack.enter_async_context(ledger.running())
-    pool = AccountPool([one for some in accounts.values() for one in some], ledger, ground.leases)
+    pool = AccountPool(accounts, ledger, ground.leases)
     await stack.enter_async_context(pool.running())
-    return _Providers(upstreams, accounts, pool)
+    return _Lenders(providers, pool)
 
 
-async def _open_works(stack: AsyncExitStack, ground: _Ground, providers: _Providers) -> _Works:
-    settings, store, metrics = ground.settings, ground.store, ground.metrics
-    models = settings.models
+async def _open_works(
+    stack: AsyncExitStack, ground: _Ground, lenders: _Lenders, settings: Settings
+) -> _Works:
+    store, providers, models = ground.store, lenders.providers, settings.models
     catalogue = Catalogue(
         providers.upstreams, providers.accounts, default=models.default, aliases=models.aliases
     )
-    archive = _open_archive(stack, ground)
-    shelf = FileShelf(store, archive)
+    fetching = _Fetching(Transport(public_only=True), Transport())
+    stack.push_async_callback(fetching.aclose)
+    archive = _open_archive(settings.media, fetching)
     conversations = Conversations(store)
     stack.push_async_callback(conversations.aclose)
-    find, end_turn = providers.find_task_upstream, conversations.end_turn
     tasks = await stack.enter_async_context(
-        open_tasks(store, ground.leases, archive, settings, metrics, find, end_turn)
+        open_tasks(
+            store,
+            ground.leases,
+            archive,
+            settings,
+            ground.metrics,
+            providers.find_task_upstream,
+            conversations.end_turn,
+        )
     )
-    routing = Routing(providers.upstreams, settings.routes)
-    lending = Lending(
-        providers.pool, routing, Attachments(shelf, store), tasks, metrics, settings.deadlines.queue
-    )
-    generators = {name: ground.registry.generator(name) for name in ground.registry.names(GENERATORS)}
-    dispatcher = Dispatcher(generators, lending, catalogue, conversations, archive)
     _run_beside(stack, catalogue.refresh_forever())
-    return _Works(catalogue, archive, shelf, tasks, dispatcher)
+    return _Works(catalogue, archive, fetching, FileShelf(store, archive), tasks, conversations)
 
 
-def _open_archive(stack: AsyncExitStack, ground: _Ground) -> Archive:
-    media = ground.settings.media
-    public = Transport(public_only=True)
-    stack.push_async_callback(public.aclose)
-    fetcher = Fetcher(public, ground.transport, media.allowed_hosts, media.max_mb * _MB)
+def _open_archive(media: MediaSettings, fetching: _Fetching) -> Archive:
     try:
         objects = open_objects(media.store)
     except ValueError as error:
         raise ConfigError(f"media.store: {error}") from error
-    return Archive(objects, fetcher, keep_all=media.keep == "all")
+    return Archive(objects, fetching.fetcher(media), keep_all=media.keep == "all")
 
 
-async def _open_guards(stack: AsyncExitStack, ground: _Ground) -> _Guards:
-    keys, calls = KeyRing(ground.settings.auth), OpenCalls()
+async def _open_guards(stack: AsyncExitStack, ground: _Ground, settings: Settings) -> _Guards:
+    keys, calls = KeyRing(settings.auth), OpenCalls()
     revocations = Revocations(ground.store, keys, calls)
     await revocations.load()
     _run_beside(stack, revocations.watch())
-    return _Guards(keys, calls, revocations, await _open_key_limits(stack, ground))
+    return _Guards(keys, calls, revocations, await _open_key_limits(stack, ground, settings.state.url))
 
 
-async def _open_key_limits(stack: AsyncExitStack, ground: _Ground) -> KeyLimits:
+async def _open_key_limits(stack: AsyncExitStack, ground: _Ground, url: str) -> KeyLimits:
     """Count over all replicas where the state is shared, else in this process."""
-    url = ground.settings.state.url
     rates = Rates(url)
     stack.push_async_callback(rates.aclose)
     if not url.startswith("valkey"):
@@ -253,37 +281,9 @@ async def _open_key_limits(stack: AsyncExitStack, ground: _Ground) -> KeyLimits:
 # ------------------------------------------------------------------ the doors
 
 
-def _operators(
-    ground: _Ground, providers: _Providers, guards: _Guards, readiness: Readiness, watch: LoopWatch
-) -> list[BaseRouteHandler]:
-    """Return the routes beside the dialects'."""
-    upstreams, chat_types = tuple(providers.upstreams), ground.registry.names(GENERATORS)
-    operations = Operations(
-        readiness=readiness,
-        metrics=ground.metrics,
-        gauges=Gauges(ground.metrics, providers.pool, watch, upstreams, chat_types),
-        keys=guards.keys,
-        pool=providers.pool,
-        plugins=ground.registry.plugins(),
-        upstreams=upstreams,
-        chat_types=chat_types,
-        sandbox=ground.sandbox,
-    )
-    return [
-        *operations.routes(),
-        *openapi_routes(ground.registry.dialects()),
-        *KeyAdmin(guards.keys, guards.revocations).routes(),
-        *AccountAdmin(guards.keys, ground.store, providers.upstreams, providers.accounts).routes(),
-    ]
-
-
-def _build_web(
-    ground: _Ground,
-    works: _Works,
-    guards: _Guards,
-    operators: Sequence[BaseRouteHandler],
-) -> ASGIApp:
-    settings, dialects = ground.settings, ground.registry.dialects()
+def _build_web(house: _House, settings: Settings, restart_needed: Sequence[str]) -> ASGIApp:
+    """Return the application: what it is made of keeps nothing, and serves by these settings for good."""
+    guards, dialects = house.guards, house.ground.registry.dialects()
     faces = {dialect.name: dialect for dialect in dialects}
     native = faces.get("native", dialects[0])
     pages = ErrorPages({"/v1": faces.get("openai_chat", native), "/api": native}, native)
@@ -293,18 +293,12 @@ def _build_web(
         settings.server.public_url.rstrip("/"),
     )
     cors = settings.server.cors_origins
+    handlers = _handlers(house, settings)
     app = Litestar(
         route_handlers=[
-            *lean_routes(
-                dialects,
-                _handlers(ground, works, guards.calls),
-                guards.keys,
-                limits,
-                guards.limits,
-                guards.calls,
-            ),
-            *operators,
-            media_route(works.archive, native),
+            *lean_routes(dialects, handlers, guards.keys, limits, guards.limits, guards.calls),
+            *_operators(house, settings, restart_needed),
+            media_route(house.works.archive, native),
         ],
         exception_handlers={Exception: pages, 500: pages, 404: pages, 405: pages},
         cors_config=CORSConfig(allow_origins=list(cors), expose_headers=list(_EXPOSED)) if cors else None,
@@ -315,46 +309,66 @@ def _build_web(
     return app if cors else DirectPaths(app)
 
 
-def _handlers(ground: _Ground, works: _Works, calls: OpenCalls) -> Mapping[Purpose, Handler]:
+def _operators(house: _House, settings: Settings, restart_needed: Sequence[str]) -> list[BaseRouteHandler]:
+    """Return the routes beside the dialects'."""
+    ground, guards, providers = house.ground, house.guards, house.lenders.providers
+    upstreams, chat_types = tuple(settings.upstreams), ground.registry.names(GENERATORS)
+    operations = Operations(
+        readiness=ground.readiness,
+        metrics=ground.metrics,
+        gauges=Gauges(ground.metrics, house.lenders.pool, ground.watch, upstreams, chat_types),
+        keys=guards.keys,
+        pool=house.lenders.pool,
+        plugins=ground.registry.plugins(),
+        upstreams=upstreams,
+        chat_types=chat_types,
+        sandbox=ground.sandbox,
+        restart_needed=restart_needed,
+    )
+    return [
+        *operations.routes(),
+        *openapi_routes(ground.registry.dialects()),
+        *KeyAdmin(guards.keys, guards.revocations).routes(),
+        *AccountAdmin(guards.keys, ground.store, providers.upstreams, providers.accounts).routes(),
+    ]
+
+
+def _handlers(house: _House, settings: Settings) -> Mapping[Purpose, Handler]:
     """Return who serves what a dialect's route is for."""
-    settings = ground.settings
+    works, store, tasks = house.works, house.ground.store, house.works.tasks.engine
+    dispatcher = _dispatcher(house, settings)
     generate = Generate(
-        works.dispatcher,
-        Idempotency(ground.store, works.tasks, works.archive),
-        works.tasks,
+        dispatcher,
+        Idempotency(store, tasks, works.archive),
+        tasks,
         works.archive,
-        calls,
+        house.guards.calls,
         drain=settings.server.on_disconnect == "drain",
     )
     return {
         **generate.handlers(),
-        **TaskObjects(works.tasks, works.archive).handlers(),
+        **TaskObjects(tasks, works.archive).handlers(),
         **ModelObjects(works.catalogue).handlers(),
         **FileObjects(works.shelf, settings.files.max_mb * _MB).handlers(),
-        **ChatObjects(works.dispatcher).handlers(),
+        **ChatObjects(dispatcher).handlers(),
     }
 
 
+def _dispatcher(house: _House, settings: Settings) -> Dispatcher:
+    ground, works = house.ground, house.works
+    lending = Lending(
+        house.lenders.pool,
+        Routing(house.lenders.providers.upstreams, settings.routes),
+        Attachments(works.shelf, ground.store),
+        works.tasks.engine,
+        ground.metrics,
+        settings.deadlines.queue,
+    )
+    generators = {name: ground.registry.generator(name) for name in ground.registry.names(GENERATORS)}
+    return Dispatcher(generators, lending, works.catalogue, works.conversations, works.archive)
+
+
 # ------------------------------------------------------------------ small parts
-
-
-def _deadlines(given: DeadlineSettings) -> Deadlines:
-    return Deadlines(
-        connect=given.connect,
-        first_byte=given.first_event,
-        between_bytes=given.between_events,
-        total=given.total,
-    )
-
-
-def _media_deadlines(given: DeadlineSettings) -> Deadlines:
-    """Return the deadlines of a call that is silent while it draws."""
-    return Deadlines(
-        connect=given.connect,
-        first_byte=given.first_media,
-        between_bytes=max(given.first_media, given.between_events),
-        total=given.total,
-    )
 
 
 def _data_dir(settings: Settings) -> Path:

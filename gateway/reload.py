@@ -1,30 +1,39 @@
-"""Taking a changed configuration over while the gateway serves: accounts and keys, on SIGHUP or a new file.
+"""Taking a changed configuration over while the gateway serves, on SIGHUP or when a file changes.
 
-What cannot be changed without a restart is named in the log. A configuration that cannot be used changes
-nothing.
+What cannot be changed without a restart is named in the log and in the status. A configuration that cannot
+be used changes nothing.
 """
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
-from gateway.accounts.account import Account, configured_accounts
-from gateway.accounts.pool import AccountPool
-from gateway.config import ConfigError, Configuration, Settings, UpstreamSettings
+from gateway.config import ConfigError, Configuration, Settings
+from gateway.plugin_api.registry import PluginError
 from gateway.telemetry.logging import get_logger
 from gateway.telemetry.metrics import Metrics
-from gateway.web.auth import KeyRing
 
 __all__ = ["Reload", "Source", "following"]
 
 _LOOK_SECONDS: Final = 0.25
 """How often files are looked at. A change is taken when it has held still for one look."""
-_TAKEN_OVER: Final = frozenset({"auth", "upstreams"})
+_FIXED: Final[Mapping[str, Sequence[str]]] = {
+    "server": ("host", "port", "workers", "drain_seconds"),
+    "state": ("url",),
+    "media": ("store",),
+    "metrics": ("port",),
+    "plugins": ("load",),
+    "log": ("level", "format"),
+}
+"""What only a restart changes: sockets, stores and what is set up once for the whole process."""
+
+Load = Callable[[Settings, Sequence[str]], Awaitable[None]]
 
 _Stamp = tuple[tuple[int, int, int] | None, ...]
 
@@ -37,67 +46,53 @@ class Source(msgspec.Struct, frozen=True):
 
 
 class Reload:
-    """What of a running gateway a new configuration changes.
+    """Makes a running gateway serve by another configuration.
 
-    `accounts` is the table that everybody who looks accounts up holds: it is changed in place.
+    Args:
+        running: the settings that it serves by.
+        load: makes it serve by others, or changes nothing; is told what waits for a restart.
+        metrics: where the outcome is shown.
+        sandbox: whether it serves from the embedded sandbox, which only a restart ends.
     """
 
-    def __init__(
-        self,
-        running: Settings,
-        accounts: dict[str, list[Account]],
-        pool: AccountPool,
-        keys: KeyRing,
-        metrics: Metrics,
-    ) -> None:
+    def __init__(self, running: Settings, load: Load, metrics: Metrics, *, sandbox: bool) -> None:
         self._running = running
-        self._accounts = accounts
-        self._pool = pool
-        self._keys = keys
+        self._load = load
         self._outcome = metrics.config_reloaded
+        self._sandbox = sandbox
         self._outcome.set(1)
 
-    def apply(self, settings: Settings) -> Sequence[str]:
-        """Take accounts and keys over; return the settings that wait for a restart.
+    async def apply(self, settings: Settings) -> Sequence[str]:
+        """Take everything over that can be; return the settings that wait for a restart.
 
         Raises:
-            ConfigError: nothing was changed.
+            ConfigError, PluginError: nothing was changed.
         """
-        if not self._keys.open and not settings.auth.keys:
+        if self._running.auth.keys and not settings.auth.keys:
             raise ConfigError("auth.keys is empty now: restart the gateway to serve without keys")
-        if not settings.upstreams and "sandbox" not in self._running.upstreams:
+        if not settings.upstreams and not self._sandbox:
             raise ConfigError("upstreams is empty now: restart the gateway to serve from the sandbox")
-        accounts = self._wanted_accounts(settings)
-        self._keys.load(settings.auth)
-        self._accounts.update(accounts)
-        self._pool.replace([one for some in self._accounts.values() for one in some])
-        return self._waiting_for_restart(settings)
+        wanted, waiting = self._keep_fixed(settings)
+        await self._load(wanted, waiting)
+        self._running = wanted
+        return waiting
 
     def note(self, *, successful: bool) -> None:
         """Tell the metrics how the last reload went."""
         self._outcome.set(successful)
 
-    def _wanted_accounts(self, settings: Settings) -> dict[str, list[Account]]:
-        """Return the new accounts of the upstreams that run; one that is gone has none."""
-        tables = settings.upstreams or self._running.upstreams
-        return {
-            name: configured_accounts(name, tables[name].accounts) if name in tables else []
-            for name in self._accounts
-        }
-
-    def _waiting_for_restart(self, settings: Settings) -> Sequence[str]:
-        sections = [
-            name
-            for name in settings.__struct_fields__
-            if name not in _TAKEN_OVER and getattr(settings, name) != getattr(self._running, name)
-        ]
-        before, after = self._running.upstreams, settings.upstreams or self._running.upstreams
-        upstreams = [
-            f"upstreams.{name}"
-            for name in sorted(before.keys() | after.keys())
-            if _kind_and_options(before.get(name)) != _kind_and_options(after.get(name))
-        ]
-        return sections + upstreams
+    def _keep_fixed(self, settings: Settings) -> tuple[Settings, Sequence[str]]:
+        """Return the settings with what cannot change as it is, and the names of what would have changed."""
+        waiting = []
+        for section, names in _FIXED.items():
+            mine, theirs = getattr(self._running, section), getattr(settings, section)
+            kept = {name: getattr(mine, name) for name in names}
+            waiting += [f"{section}.{name}" for name in names if getattr(theirs, name) != kept[name]]
+            settings = replace(settings, **{section: replace(theirs, **kept)})
+        if self._sandbox:
+            waiting += ["upstreams"] if settings.upstreams else []
+            settings = replace(settings, upstreams=self._running.upstreams, routes={})
+        return settings, waiting
 
 
 @asynccontextmanager
@@ -154,8 +149,8 @@ class _Follower:
         self._taken = await asyncio.to_thread(_stamp, self._files)
         try:
             configuration = await asyncio.to_thread(self._load)
-            waiting = self._reload.apply(configuration.settings)
-        except ConfigError as error:
+            waiting = await self._reload.apply(configuration.settings)
+        except (ConfigError, PluginError) as error:
             self._reload.note(successful=False)
             get_logger().error("config_reload_failed", error=str(error))
             return
@@ -163,7 +158,9 @@ class _Follower:
             self._files = configuration.files
             self._taken = await asyncio.to_thread(_stamp, self._files)
         self._reload.note(successful=True)
-        get_logger().info("config_reloaded", restart_needed=list(waiting))
+        get_logger().info("config_reloaded")
+        if waiting:
+            get_logger().warning("config_needs_restart", settings=list(waiting))
 
 
 def _report_crash(task: asyncio.Task[None]) -> None:
@@ -182,7 +179,3 @@ def _stamp_one(file: Path) -> tuple[int, int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns, found.st_size
-
-
-def _kind_and_options(upstream: UpstreamSettings | None) -> object:
-    return upstream and (upstream.kind, upstream.options)

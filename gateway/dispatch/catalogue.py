@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import msgspec
 
@@ -40,12 +41,24 @@ class Catalogue:
         self._models: dict[str, dict[str, Model]] = {}
         self._serving: dict[tuple[str, str], frozenset[str]] = {}
         self._asked = asyncio.Event()
+        self._changed = asyncio.Event()
+
+    def load(self, *, default: str, aliases: Mapping[str, str]) -> None:
+        """Go by these names from now on; the upstreams may have changed too, so all are asked anew."""
+        self._default = default
+        self._aliases = aliases
+        self._serving.clear()
+        self._models = {name: found for name, found in self._models.items() if name in self._upstreams}
+        self._changed.set()
 
     async def refresh_forever(self) -> None:
         """Keep the lists fresh; one upstream's failure leaves its last list in place."""
         while True:
+            self._changed.clear()
             complete = await self.refresh()
-            await asyncio.sleep(_REFRESH_SECONDS if complete else _RETRY_SECONDS)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_REFRESH_SECONDS if complete else _RETRY_SECONDS):
+                    await self._changed.wait()
 
     async def refresh(self) -> bool:
         """Ask every upstream once; return whether all have answered."""
@@ -117,14 +130,17 @@ class Catalogue:
             self._asked.set()
 
     async def _ask(self, name: str) -> bool:
+        upstream = self._upstreams[name]
         for account in self._accounts[name][:3]:
             try:
-                models = await self._upstreams[name].models(account)
+                models = await upstream.models(account)
             except GatewayError as error:
                 get_logger().warning(
                     "models_unavailable", upstream=name, account=account.id, error=error.message
                 )
                 continue
+            if self._upstreams.get(name) is not upstream:
+                return False  # It was replaced meanwhile.
             self._serving.clear()
             self._models[name] = {model.id: msgspec.structs.replace(model, upstream=name) for model in models}
             return True

@@ -15,7 +15,8 @@ Tiers = tuple[tuple[str, ...], ...]
 class Routing:
     """The `[routes]` table over the upstreams that there are.
 
-    A chat type without a row is routed to every upstream, in the order of the file.
+    A chat type without a row is routed to every upstream, in the order of the file. `upstreams` may change
+    at any time: one that is gone serves nobody.
     """
 
     def __init__(
@@ -33,9 +34,14 @@ class Routing:
         """
         wanted: Callable[[Mode | None], bool] = (lambda found: found is mode) if mode else bool
         tiers = self._routes.get(request.chat_type, self._everything)
+        upstreams = self.upstreams
         possible = []
         for tier in tiers:
-            kept = [name for name in tier if name in serving and wanted(self.upstreams[name].mode(request))]
+            kept = [
+                name
+                for name in tier
+                if name in serving and name in upstreams and wanted(upstreams[name].mode(request))
+            ]
             if kept:
                 possible.append(tuple(kept))
         if not possible:

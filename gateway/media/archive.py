@@ -64,6 +64,11 @@ class Archive:
         self._fetcher = fetcher
         self._keep_all = keep_all
 
+    def load(self, fetcher: Fetcher, *, keep_all: bool) -> None:
+        """Fetch by this fetcher and keep so much from now on."""
+        self._fetcher = fetcher
+        self._keep_all = keep_all
+
     async def keep(self, media: Media) -> Media:
         """Archive a medium that clients could not fetch themselves; others pass unchanged.
 

@@ -53,6 +53,10 @@ class TaskEngine:
         self._submits: set[asyncio.Task[Any]] = set()
         self._drives: set[asyncio.Task[Any]] = set()
 
+    def load(self, settings: TaskSettings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
+
     async def submit(self, order: Order, upstream: TaskUpstream, lease: AsyncExitStack) -> Task:
         """Make a task of an order: intent stored, submitted once, provider's id stored.
 

@@ -48,6 +48,10 @@ class TaskRecords:
         self._waiters = waiters
         self._announce = announce
 
+    def load(self, settings: TaskSettings) -> None:
+        """Go by these settings from now on."""
+        self._settings = settings
+
     async def find(self, task_id: str) -> StoredTask | None:
         """Return the task, None when there is none."""
         record = await self.store.get(TABLE, task_id)

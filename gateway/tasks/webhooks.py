@@ -5,7 +5,7 @@ import base64
 import hashlib
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import ip_address
 from urllib.parse import urlsplit
 
@@ -74,7 +74,7 @@ class Webhooks:
 
     Args:
         store: where announcements wait.
-        endpoints: by owner.
+        endpoints: by owner; may change at any time.
         public: connects to public addresses only.
         local: connects anywhere; used for loopback endpoints.
         metrics: counts what was tried.
@@ -107,14 +107,17 @@ class Webhooks:
 
     async def run(self) -> None:
         """Tell what is due; runs for ever."""
-        while self._endpoints:
-            try:
-                claims = await self._store.claim_due(_TABLE, limit=_BATCH, lease_seconds=_LEASE_SECONDS)
-                await asyncio.gather(*map(self._serve, claims))
-            except StoreUnavailable:
-                claims = ()
-                get_logger().warning("webhook_store_unavailable")
+        while True:
+            claims = await self._claim() if self._endpoints else ()
+            await asyncio.gather(*map(self._serve, claims))
             await asyncio.sleep(0 if len(claims) == _BATCH else _LOOK_SECONDS)
+
+    async def _claim(self) -> Sequence[Claim]:
+        try:
+            return await self._store.claim_due(_TABLE, limit=_BATCH, lease_seconds=_LEASE_SECONDS)
+        except StoreUnavailable:
+            get_logger().warning("webhook_store_unavailable")
+            return ()
 
     async def _serve(self, claim: Claim) -> None:
         delivery = _decode(claim.record.value)

@@ -21,13 +21,13 @@ _CLIENT_GONE_STATUS = 499
 
 
 class AccessLog:
-    """Wraps the application; `scope["gateway.observed"]` is the request's `Observation`.
+    """Wraps the application `app`, which may be exchanged; `scope["gateway.observed"]` is the `Observation`.
 
     `headers` go with every answer.
     """
 
     def __init__(self, app: ASGIApp, metrics: Metrics, log: RequestLog, headers: Headers = ()) -> None:
-        self._app = app
+        self.app = app
         self._metrics = metrics
         self._log = log
         self._headers = headers
@@ -35,14 +35,14 @@ class AccessLog:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one connection event."""
         if scope["type"] != "http":  # type: ignore[comparison-overlap]
-            await self._app(scope, receive, send)
+            await self.app(scope, receive, send)
             return
         observed = _observe(scope)
         scope["gateway.observed"] = observed  # type: ignore[typeddict-unknown-key]
         self._metrics.in_progress += 1
         waiting = measure_waiting()
         try:
-            await self._app(scope, receive, _identified(send, observed, self._headers))
+            await self.app(scope, receive, _identified(send, observed, self._headers))
         finally:
             self._metrics.in_progress -= 1
             observed.upstream_seconds = waiting.seconds

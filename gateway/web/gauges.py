@@ -62,6 +62,7 @@ class Gauges:
         metrics = self._metrics
         metrics.draining.set(draining)
         metrics.loop_lag_seconds.set(self._watch.take_worst())
+        metrics.accounts_available.clear()
         for upstream in self._upstreams:
             for chat_type in self._chat_types:
                 available = self._pool.available(upstream, chat_type)

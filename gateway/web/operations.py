@@ -68,6 +68,7 @@ class Readiness:
     def __init__(self, store: StateStore) -> None:
         self._store = store
         self.draining = False
+        self.began = time.monotonic()
 
     async def problem(self) -> str:
         """Return why not, "" when ready. Accounts do not count: a replica without them still answers."""
@@ -96,12 +97,13 @@ class PublicStatus(msgspec.Struct, frozen=True):
 
 
 class FullStatus(PublicStatus, frozen=True):
-    """What admin keys see. No secret, ever."""
+    """What admin keys see; `restart_needed` are settings that have changed in vain. No secret, ever."""
 
     upstreams: Sequence[str]
     accounts: Sequence[AccountStatus]
     plugins: Sequence[PluginInfo]
     uptime_seconds: float
+    restart_needed: Sequence[str]
 
 
 class Operations:
@@ -119,6 +121,7 @@ class Operations:
         upstreams: Sequence[str],
         chat_types: Sequence[str],
         sandbox: bool,
+        restart_needed: Sequence[str],
     ) -> None:
         self._readiness = readiness
         self._metrics = metrics
@@ -129,7 +132,7 @@ class Operations:
         self._upstreams = upstreams
         self._chat_types = chat_types
         self._sandbox = sandbox
-        self._started = time.monotonic()
+        self._restart_needed = restart_needed
 
     def routes(self) -> list[BaseRouteHandler]:
         """Return the handlers for Litestar."""
@@ -166,7 +169,8 @@ class Operations:
             self._upstreams,
             self._pool.status(),
             self._plugins,
-            round(time.monotonic() - self._started, 3),
+            round(time.monotonic() - self._readiness.began, 3),
+            self._restart_needed,
         )
 
     def _served(self) -> list[ChatTypeStatus]:

@@ -220,9 +220,10 @@ async def house(
 
         conversations = Conversations(store)
         stack.push_async_callback(conversations.aclose)
-        tasks = await stack.enter_async_context(
+        opened = await stack.enter_async_context(
             open_tasks(store, leases, archive, settings, metrics, find, conversations.end_turn)
         )
+        tasks = opened.engine
         shelf = FileShelf(store, archive)
         routing = Routing(upstreams, routes or {})
         lending = Lending(pool, routing, Attachments(shelf, store), tasks, metrics, 1.0)

@@ -118,7 +118,7 @@ class GatewayMachine(RuleBasedStateMachine):
         return settings_in(self._folder, toml, GATEWAY_STATE__URL="memory://")
 
     def _give_tokens(self) -> None:
-        self.gateway.served.gateway.reload.apply(self._settings())
+        await self.gateway.served.gateway.reload.apply(self._settings())
 
     # ------------------------------------------------------------------ what callers do
 

@@ -3,6 +3,7 @@
 import asyncio
 import time
 from collections import Counter
+from contextlib import asynccontextmanager
 
 from gateway.accounts.account import Account
 from gateway.config import Settings, TaskSettings
@@ -107,10 +108,16 @@ def opened(store, leases, folder, upstream, *, accounts=(ACCOUNT,), archive=None
             raise StoreUnavailable("away")
 
     archive = archive or open_archive(folder)
-    room = open_tasks(store, leases, archive, settings, Metrics(), find, end_turn)
+    room = _engine(open_tasks(store, leases, archive, settings, Metrics(), find, end_turn))
     room.ended, room.deaf = [], 0
     room.known = known
     return room
+
+
+@asynccontextmanager
+async def _engine(opening):
+    async with opening as tasks:
+        yield tasks.engine
 
 
 async def until(condition, seconds: float = 10.0):
