@@ -1,11 +1,11 @@
-"""Counted places in the memory of one process."""
+"""Counted places and queues in the memory of one process."""
 
 import secrets
 import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from gateway.state.store import Held, Slot
+from gateway.state.store import Held, Slot, Turn
 
 __all__ = ["MemoryLeases"]
 
@@ -16,6 +16,7 @@ class MemoryLeases:
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
         self._ends: defaultdict[str, dict[str, float]] = defaultdict(dict)
+        self._queues: dict[str, tuple[float, float]] = {}
 
     async def acquire(self, slots: Sequence[Slot], *, ttl: float) -> Held | None:
         for slot in slots:
@@ -32,6 +33,15 @@ class MemoryLeases:
         self._ends[held.slot].pop(held.token, None)
         if not self._ends[held.slot]:
             del self._ends[held.slot]
+
+    async def take_turn(self, queue: str, *, gap: float, patience: float) -> Turn:
+        now = self._clock()
+        free_turn, free_return = self._queues.get(queue, (now, now))
+        turn = max(free_turn, now)
+        back = max(free_return, turn)
+        in_time = turn - now <= patience
+        self._queues[queue] = turn + gap * in_time, back + gap
+        return Turn(turn - now if in_time else None, back - now)
 
     def _hold(self, slot: str, token: str, ttl: float) -> Held:
         self._ends[slot][token] = self._clock() + ttl

@@ -11,7 +11,17 @@ import msgspec
 
 from gateway.generation.errors import StorageUnavailable
 
-__all__ = ["Claim", "Conflict", "Held", "LeaseStore", "Record", "Slot", "StateStore", "StoreUnavailable"]
+__all__ = [
+    "Claim",
+    "Conflict",
+    "Held",
+    "LeaseStore",
+    "Record",
+    "Slot",
+    "StateStore",
+    "StoreUnavailable",
+    "Turn",
+]
 
 _RETRY_SECONDS = 5.0
 
@@ -149,8 +159,18 @@ class Held(msgspec.Struct, frozen=True):
     until: float
 
 
+class Turn(msgspec.Struct, frozen=True):
+    """A turn in a queue: ours in `wait` seconds, None when there is none in time.
+
+    `back` is the seconds until the place that is kept for our return, with a turn or without.
+    """
+
+    wait: float | None
+    back: float
+
+
 class LeaseStore(Protocol):
-    """Counted places with expiry: a holder that dies gives its place back by time."""
+    """Counted places with expiry, and queues: whoever takes a place or a turn and dies holds nobody up."""
 
     async def acquire(self, slots: Sequence[Slot], *, ttl: float) -> Held | None:
         """Take a place in the first slot that has one, in one atomic step; None when all are full."""
@@ -162,4 +182,12 @@ class LeaseStore(Protocol):
 
     async def release(self, held: Held) -> None:
         """Give the place back; giving back what was lost does nothing."""
+        ...
+
+    async def take_turn(self, queue: str, *, gap: float, patience: float) -> Turn:
+        """Take the first free turn if it comes within `patience`, and a place for the return in any case.
+
+        Turns are at least `gap` seconds apart over all replicas. Returns are so too, which keeps many
+        visitors in their order and the queue short.
+        """
         ...

@@ -22,7 +22,7 @@ from redis.exceptions import TimeoutError as LateAnswer
 from gateway.state import valkey_scripts as scripts
 from gateway.state.breaker import Breaker
 from gateway.state.hints import Hints
-from gateway.state.store import Claim, Conflict, Held, Record, Slot, StoreUnavailable
+from gateway.state.store import Claim, Conflict, Held, Record, Slot, StoreUnavailable, Turn
 from gateway.state.valkey_scripts import Script
 
 __all__ = ["ValkeyLeases", "ValkeyServer", "ValkeyStore"]
@@ -259,6 +259,10 @@ class ValkeyLeases:
 
     async def release(self, held: Held) -> None:
         await self._server.run(scripts.LEASE_RELEASE, _LEASES, held.token, held.slot)
+
+    async def take_turn(self, queue: str, *, gap: float, patience: float) -> Turn:
+        wait, back = await self._server.run(scripts.TURN_TAKE, _LEASES, queue, gap, patience)
+        return Turn(float(wait) if wait else None, float(back))
 
 
 def _prefix(table: str) -> str:

@@ -16,6 +16,7 @@ __all__ = [
     "PUT",
     "RELEASE",
     "SCAN",
+    "TURN_TAKE",
     "Script",
 ]
 
@@ -45,3 +46,4 @@ RELEASE = _load("records", "release")
 LEASE_ACQUIRE = _load("leases", "lease_acquire")
 LEASE_RENEW = _load("leases", "lease_renew")
 LEASE_RELEASE = _load("leases", "lease_release")
+TURN_TAKE = _load("leases", "turn_take")

@@ -13,8 +13,12 @@ class SetClock:
 
     __slots__ = ("_offset",)
 
-    def __init__(self, now: float) -> None:
-        self._offset = now - time.monotonic()
+    def __init__(self, now: float, asked: float | None = None) -> None:
+        """Take `now` as the answer of a store that was asked at `asked` on the monotonic clock.
+
+        The answer was under way for a while: with `asked` the clock never runs behind the store's.
+        """
+        self._offset = now - (time.monotonic() if asked is None else asked)
 
     def now(self) -> float:
         """Return unix seconds."""

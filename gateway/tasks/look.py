@@ -1,7 +1,6 @@
 """One look at a task through its provider's eyes, and what follows from it."""
 
 import asyncio
-from contextlib import AbstractAsyncContextManager
 
 import msgspec
 
@@ -39,22 +38,15 @@ class Look:
         return self._interval * _NOBODY_INTERVALS
 
     async def at(
-        self,
-        task: Task,
-        upstream: TaskUpstream,
-        account: Account,
-        clock: SetClock,
-        turn: AbstractAsyncContextManager[None],
+        self, task: Task, upstream: TaskUpstream, account: Account, clock: SetClock
     ) -> tuple[Task, float]:
         """Poll a task, or look for one whose submit was not answered.
-
-        `turn` is held while the provider is asked, not while what it made is archived.
 
         Raises:
             GatewayError: nothing was learned.
         """
         try:
-            async with turn, asyncio.timeout(_POLL_SECONDS):
+            async with asyncio.timeout(_POLL_SECONDS):
                 if task.upstream_task is None:
                     found = await upstream.reconcile(task.prepared, account)
                     return self._search(task, found, clock.now())

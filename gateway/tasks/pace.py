@@ -3,10 +3,9 @@
 import asyncio
 import math
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 
-from gateway.state.store import LeaseStore, Slot
+from gateway.state.store import LeaseStore
+from gateway.tasks.clock import SetClock
 
 __all__ = ["Lane", "Pace"]
 
@@ -14,7 +13,8 @@ _SLOWEST_FACTOR = 4.0
 _SLOWEST_SECONDS = 8.0
 """Where the interval allows it, no task waits longer: its end must be seen within 10 s."""
 _LEARNING = 0.2
-_QUEUE_SECONDS = 2.0
+_QUEUE_SECONDS = 3.0
+_LATE_SECONDS = 0.05
 
 
 class Pace:
@@ -44,58 +44,38 @@ class Pace:
 
 
 class Lane:
-    """The polls of one account: evenly spaced here, counted over all replicas.
+    """The polls of one account: one queue over all replicas, kept by the store and its clock.
 
-    Each poll takes one of the account's places for a second and lets it run out, so that no replica can
-    exceed the budget, however many there are.
+    The provider counts what arrives, which is a little later than the turn. A poll that would be later than
+    `_LATE_SECONDS` is not made at all. The turns are so far apart that no second exceeds the budget, with
+    polls in it that are as late as that and then as long again under way.
 
     Args:
         name: upstream and account.
         per_second: the budget.
-        leases: where the places are.
+        leases: where the queue is.
     """
 
     def __init__(self, name: str, per_second: float, leases: LeaseStore) -> None:
-        cap = max(1, int(per_second))
-        self._slot = Slot(f"polls/{name}", cap)
-        self._window = cap / per_second
-        self._gap = 1.0 / per_second
-        self._depth = max(2, int(per_second * _QUEUE_SECONDS))
+        self._queue = f"polls/{name}"
+        self._gap = (1.0 + 2 * _LATE_SECONDS) / per_second
         self._leases = leases
-        self._inside = 0
-        self._next = self._last_deferred = -math.inf
 
-    def defer(self) -> float | None:
-        """Return the seconds until a task should come back if the queue is full, else None.
+    async def wait_turn(self, clock: SetClock, *, is_new: bool) -> tuple[bool, float]:
+        """Return whether it is our turn now, and from when on (by `clock`) there is room for the next look.
 
-        Those that are sent away come back one by one, as fast as the queue moves on.
+        A newcomer takes a turn only from an empty queue: where the budget is short, all take part in rounds.
+
+        Raises:
+            StoreUnavailable: nobody knows whose turn it is.
         """
-        if self._inside < self._depth:
-            return None
-        now = time.monotonic()
-        self._last_deferred = max(self._last_deferred, now + _QUEUE_SECONDS) + self._gap
-        return self._last_deferred - now
-
-    def round_seconds(self, tasks: int) -> float:
-        """Return how long one poll of each of so many tasks takes."""
-        return tasks * self._gap
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[None]:
-        """Wait for a place in the budget; raises `StoreUnavailable`."""
-        self._inside += 1
-        try:
-            now = time.monotonic()
-            self._next = max(now, self._next + self._gap)
-            await asyncio.sleep(self._next - now)
-            await self._take_place()
-            yield
-        finally:
-            self._inside -= 1
-
-    async def _take_place(self) -> None:
-        while True:
-            place = await self._leases.acquire([self._slot], ttl=self._window)
-            if place is not None:
-                return
-            await asyncio.sleep(self._gap / 4)
+        asked = time.monotonic()
+        patience = 0.0 if is_new else _QUEUE_SECONDS
+        turn = await self._leases.take_turn(self._queue, gap=self._gap, patience=patience)
+        room = clock.now() + turn.back
+        if turn.wait is None:
+            return False, room
+        await asyncio.sleep(turn.wait)
+        if time.monotonic() > asked + turn.wait + _LATE_SECONDS:
+            return False, clock.now()
+        return True, room

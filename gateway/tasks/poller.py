@@ -2,12 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Sequence
 
+from gateway.accounts.account import Account
 from gateway.config import TaskSettings
 from gateway.generation.errors import AmbiguousSubmit, GatewayError, TaskFailed
-from gateway.state.store import Claim, Conflict, LeaseStore, StateStore, StoreUnavailable
+from gateway.plugin_api.protocols import TaskUpstream
+from gateway.state.store import Claim, Conflict, LeaseStore, Record, StateStore, StoreUnavailable
 from gateway.tasks.census import Census
 from gateway.tasks.clock import SetClock
 from gateway.tasks.engine import Find
@@ -57,9 +58,11 @@ class Poller:
         """Claim and serve due tasks; runs for ever."""
         published = 0.0
         while True:
+            asked = time.monotonic()
             claims = await self._claim()
             for claim in claims:
-                work = asyncio.get_running_loop().create_task(self._serve(claim))
+                clock = SetClock(claim.until - HOLD_SECONDS, asked)
+                work = asyncio.get_running_loop().create_task(self._serve(claim, clock))
                 self._working.add(work)
                 work.add_done_callback(self._working.discard)
             if time.monotonic() - published > _PUBLISH_SECONDS:
@@ -80,13 +83,13 @@ class Poller:
             get_logger().warning("task_store_unavailable")
             return ()
 
-    async def _serve(self, claim: Claim) -> None:
+    async def _serve(self, claim: Claim, clock: SetClock) -> None:
         try:
             task = decode_task(claim.record.value)
             if task.state in FINAL:
                 await self._sweep(task)
             else:
-                await self._advance(claim, task)
+                await self._advance(claim, task, clock)
         except Conflict:
             self._metrics.count(self._metrics.task_lease_losses, task.request.chat_type)
         except StoreUnavailable:
@@ -100,17 +103,13 @@ class Poller:
         await self._keeper.discard(task.media)
         await self._records.delete(task.id)
 
-    async def _advance(self, claim: Claim, task: Task) -> None:
-        clock = SetClock(claim.until - HOLD_SECONDS)
+    async def _advance(self, claim: Claim, task: Task, clock: SetClock) -> None:
         self._census.note(task)
-        lane = self._lane(task)
-        pause = lane.defer()
-        if pause is not None:
-            await self._store.release(TABLE, task.id, claim.fence, due=clock.now() + pause)
-            return
+        found = None if task.streamed else self._find(task.upstream, task.account)
         grip = Grip(self._records, task, claim.record.version, clock, fence=claim.fence)
         async with grip.kept():
-            moved, wait = await self._seen(task, claim, lane, clock)
+            is_ours, room = await self._wait_turn(claim.record, task, clock) if found else (True, 0.0)
+            moved, wait = await self._seen(task, found, clock) if is_ours else (task, 0.0)
         failpoint("polled")
         self._census.note(moved)
         if moved is not task:
@@ -118,19 +117,27 @@ class Poller:
         if moved.state in FINAL:
             failpoint("stored_end")
             return
-        pause = max(wait, lane.round_seconds(self._census.count(task.upstream, task.account)))
-        await self._store.release(TABLE, task.id, claim.fence, due=clock.now() + pause)
+        await self._store.release(TABLE, task.id, claim.fence, due=max(clock.now() + wait, room))
 
-    async def _seen(self, task: Task, claim: Claim, lane: Lane, clock: SetClock) -> tuple[Task, float]:
+    async def _wait_turn(self, record: Record, task: Task, clock: SetClock) -> tuple[bool, float]:
+        """Return whether the task's account may be asked now, and when there is room for the next look."""
+        is_new = task.polls == 0 and record.due <= task.updated + self._settings.poll_interval_seconds
+        is_ours, room = await self._lane(task).wait_turn(clock, is_new=is_new)
+        if is_ours:
+            late = max(0.0, clock.now() - record.due)
+            self._metrics.observe(self._metrics.poll_lag_seconds, late, task.request.chat_type)
+        return is_ours, room
+
+    async def _seen(
+        self, task: Task, found: tuple[TaskUpstream, Account] | None, clock: SetClock
+    ) -> tuple[Task, float]:
         """Return the task after one look at its provider, and the seconds until the next."""
         if task.streamed:
             return task.fail(AmbiguousSubmit("the process that made it has ended"), clock.now()), 0.0
-        found = self._find(task.upstream, task.account)
         moved, wait = task, self._look.nobody_wait
         if found is not None:
             try:
-                turn = self._turn(task, claim, lane, clock)
-                moved, wait = await self._look.at(task, *found, clock, turn)
+                moved, wait = await self._look.at(task, *found, clock)
             except GatewayError as error:
                 # A failed poll is not a failed task.
                 get_logger().warning(
@@ -143,13 +150,6 @@ class Poller:
             expired = TaskFailed("the task never ended", code="expired")
             return moved.fail(expired, clock.now(), State.EXPIRED), 0.0
         return moved, wait
-
-    @asynccontextmanager
-    async def _turn(self, task: Task, claim: Claim, lane: Lane, clock: SetClock) -> AsyncIterator[None]:
-        async with lane.turn():
-            late = max(0.0, clock.now() - claim.record.due)
-            self._metrics.observe(self._metrics.poll_lag_seconds, late, task.request.chat_type)
-            yield
 
     def _is_too_old(self, task: Task, clock: SetClock) -> bool:
         return clock.now() - task.created > self._settings.max_age_hours * 3600

@@ -1,4 +1,4 @@
-"""The contract of counted places: the same tests over memory and Valkey."""
+"""The contract of counted places and queues: the same tests over memory and Valkey."""
 
 import asyncio
 
@@ -125,3 +125,50 @@ async def test_a_cancelled_visitor_leaves_the_count_true(lease_clients):
 
     taken = [await leases.acquire([Slot("a", 3)], ttl=60) for _ in range(4)]
     assert [held is not None for held in taken] == [True, True, True, False]
+
+
+async def test_turns_are_a_gap_apart_whoever_takes_them(lease_clients):
+    turns = [
+        await lease_clients[at % len(lease_clients)].take_turn("q", gap=10.0, patience=25.0)
+        for at in range(3)
+    ]
+
+    assert [turn.wait for turn in turns] == pytest.approx([0.0, 10.0, 20.0], abs=0.5)
+    assert (await lease_clients[0].take_turn("another", gap=10.0, patience=0.0)).wait == 0.0
+
+
+async def test_an_idle_queue_saves_no_turns_up(lease_clients):
+    leases = lease_clients[0]
+    await leases.take_turn("q", gap=0.02, patience=0.0)
+    await asyncio.sleep(0.2)
+    turns = [await leases.take_turn("q", gap=0.5, patience=0.0) for _ in range(3)]
+
+    assert [turn.wait for turn in turns] == [0.0, None, None]
+
+
+async def test_everyone_has_a_place_to_return_to_with_a_turn_or_without(lease_clients):
+    leases = lease_clients[0]
+    turns = [await leases.take_turn("q", gap=10.0, patience=15.0) for _ in range(5)]
+
+    assert [turn.wait is None for turn in turns] == [False, False, True, True, True]
+    assert [turn.back for turn in turns] == pytest.approx([0.0, 10.0, 20.0, 30.0, 40.0], abs=0.5)
+
+
+async def test_a_turn_is_there_for_those_who_return(lease_clients):
+    leases = lease_clients[0]
+    while (turn := await leases.take_turn("q", gap=0.1, patience=0.1)).wait is not None:
+        """Take them all."""
+    await asyncio.sleep(turn.back)
+
+    assert (await leases.take_turn("q", gap=0.1, patience=0.1)).wait is not None
+
+
+async def test_a_rush_of_turns_is_spread_over_all_clients(lease_clients):
+    begun = asyncio.get_running_loop().time()
+
+    async def take(at):
+        return (await lease_clients[at % len(lease_clients)].take_turn("q", gap=0.05, patience=60.0)).wait
+
+    waits = await asyncio.gather(*(take(at) for at in range(100)))
+    took = asyncio.get_running_loop().time() - begun
+    assert 99 * 0.05 - took <= max(waits) <= 99 * 0.05

@@ -1,5 +1,5 @@
--- Opens every script on leases. KEYS[1] is the prefix of all slots; its hash tag keeps them in one place,
--- for one step looks at several. A slot is a sorted set: tokens by the end of their lease.
+-- Opens every script on leases. KEYS[1] is the prefix of all slots and queues; its hash tag keeps them in
+-- one place, for one step looks at several. A slot is a sorted set: tokens by the end of their lease.
 local prefix = KEYS[1]
 local clock = redis.call('TIME')
 local now = clock[1] + clock[2] / 1000000
