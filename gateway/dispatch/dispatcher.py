@@ -12,6 +12,7 @@ from gateway.dispatch.conversations import Conversation, Conversations
 from gateway.dispatch.dialogue import Dialogue
 from gateway.dispatch.retries import RetryBudget
 from gateway.dispatch.run import DispatchRun, Lending
+from gateway.dispatch.whole_media import whole_media
 from gateway.generation.errors import (
     AccountRejected,
     Advice,
@@ -104,6 +105,10 @@ class Dispatcher:
         )
         await self._conversations.create(conversation)
         return conversation
+
+    def must_keep(self, media: Media) -> bool:
+        """Whether a medium will be archived."""
+        return self._archive.keeps(media)
 
     async def keep_media(self, media: Media) -> Media:
         """Archive a medium that clients could not fetch themselves.
@@ -207,7 +212,7 @@ class Generation:
         while True:
             passed = False
             try:
-                async with aclosing(self._generator.generate(request, self._run)) as events:
+                async with aclosing(self._generate(request)) as events:
                     beginning = await self._beginning(events)
                     passed = True
                     await self._begin_turn()
@@ -227,6 +232,15 @@ class Generation:
                 if not self._may_try_again(error, refused):
                     raise
                 refused = error
+
+    def _generate(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
+        """Begin an attempt; an answer that is a medium gives its account back before the medium is kept."""
+        events = self._generator.generate(request, self._run)
+        return whole_media(events, self._must_read) if self.costly else events
+
+    def _must_read(self, media: Media) -> bool:
+        """Whether the medium itself goes through our hands."""
+        return self.request.delivery.inline_media or self._dispatcher.must_keep(media)
 
     def _may_try_again(self, error: GatewayError, refused: GatewayError | None) -> bool:
         """Say whether there is another attempt, and get it ready.

@@ -1,12 +1,13 @@
 """The media store: bytes kept as objects in a folder or a bucket, handed out by random names."""
 
+import asyncio
 import mimetypes
 import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import msgspec
 import obstore
@@ -22,6 +23,8 @@ __all__ = ["MEDIA_PATH", "Archive", "open_objects"]
 
 MEDIA_PATH = "/media/"
 _FILE = "file://"
+_KEEP_SECONDS = 600.0
+"""How long fetching and storing one medium may take."""
 _NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,5}")
 _EXTENSIONS = {
     "image/png": ".png",
@@ -73,13 +76,24 @@ class Archive:
         """Archive a medium that clients could not fetch themselves; others pass unchanged.
 
         The URL of what was archived is relative to the gateway: ``/media/<name>``.
+
+        Raises:
+            StorageUnavailable: it cannot be kept, or not in time.
+            UpstreamError: it cannot be fetched.
         """
-        if not (media.data or media.private or self._keep_all) or media.url.startswith(MEDIA_PATH):
+        if not self.keeps(media):
             return media
-        async with aclosing(await self.open(media)) as blob:
-            name = secrets.token_hex(16) + _extension(media, blob)
-            await self.put(f"media/{name}", blob.chunks)
+        try:
+            async with asyncio.timeout(_KEEP_SECONDS), aclosing(await self.open(media)) as blob:
+                name = secrets.token_hex(16) + _extension(media, blob)
+                await self.put(f"media/{name}", blob.chunks)
+        except TimeoutError as error:
+            raise StorageUnavailable("the media store took too long to keep the file") from error
         return msgspec.structs.replace(media, url=MEDIA_PATH + name, data=b"", private=False)
+
+    def keeps(self, media: Media) -> bool:
+        """Say whether a medium is to be archived: it has no address that clients can use, or all are."""
+        return bool(media.data or media.private or self._keep_all) and not media.url.startswith(MEDIA_PATH)
 
     async def open(self, media: Media, part: ByteRange | None = None) -> Blob:
         """Open a medium wherever it is: in the event, in the store, at its provider."""
@@ -103,10 +117,14 @@ class Archive:
         Raises:
             StorageUnavailable: the disk is full, the bucket does not answer.
         """
+        source = content if isinstance(content, bytes) else _Source(content)
         try:
-            await obstore.put_async(self._objects, key, _source(content))
+            await obstore.put_async(self._objects, key, source)
         except (BaseError, OSError) as error:
             raise StorageUnavailable("the media store cannot keep the file") from error
+        finally:
+            if isinstance(source, _Source):
+                await source.aclose()
 
     async def open_object(self, key: str, media_type: str, part: ByteRange | None = None) -> Blob:
         """Open an object; raises `NotFound` when it is gone, `RangeNotSatisfiable` for a bad range."""
@@ -132,8 +150,28 @@ class Archive:
             raise StorageUnavailable("the media store cannot delete the file") from error
 
 
-def _source(content: bytes | AsyncIterable[bytes]) -> Any:
-    return content if isinstance(content, bytes) else aiter(content)
+class _Source:
+    """Content that obstore reads in tasks of its own, which a cancelled `put` would leave behind."""
+
+    def __init__(self, content: AsyncIterable[bytes]) -> None:
+        self._content = aiter(content)
+        self._reading: asyncio.Task[Any] | None = None
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        self._reading = asyncio.current_task()
+        try:
+            return await anext(self._content)
+        finally:
+            self._reading = None
+
+    async def aclose(self) -> None:
+        """Stop a read that nobody waits for any more."""
+        if self._reading is not None:
+            self._reading.cancel()
+            await asyncio.gather(self._reading, return_exceptions=True)
 
 
 async def _stream(result: Any) -> AsyncGenerator[bytes, None]:

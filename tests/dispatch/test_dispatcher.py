@@ -18,6 +18,7 @@ from gateway.generation.errors import (
     UpstreamUnavailable,
 )
 from gateway.generation.events import Finish, Media, TaskAccepted, TextDelta, Thread, Usage
+from gateway.generation.requests import Delivery
 from gateway.media.archive import Archive
 from gateway.telemetry.observation import Observation
 from tests.dispatch.scripted import Tasking, Upstream, ask, house
@@ -239,3 +240,70 @@ async def test_what_was_made_after_a_failover_and_cannot_be_kept_is_not_asked_fo
         _, error = await open_house.failure(ask(chat_type="t2i"))
     assert isinstance(error, ResultUnkept), "the first account's refusal hid what was paid for"
     assert len(upstream.calls) == 2
+
+
+BYTES = Media("image", data=b"\x89PNG", media_type="image/png")
+
+
+class SlowArchive:
+    """Takes its time over the first medium."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.begun, self.may_end = asyncio.Event(), asyncio.Event()
+        keep = Archive.keep
+
+        async def slowly(archive: Archive, media: Media) -> Media:
+            self.begun.set()
+            await self.may_end.wait()
+            return await keep(archive, media)
+
+        monkeypatch.setattr(Archive, "keep", slowly)
+
+
+@pytest.mark.parametrize("delivery", [Delivery(), Delivery(stream=True)])
+async def test_an_account_is_free_while_a_picture_is_archived(tmp_path, monkeypatch, delivery):
+    archive = SlowArchive(monkeypatch)
+    upstream = Upstream((BYTES, Usage(media=1), Finish()))
+    async with house(tmp_path, {"a": upstream}) as open_house:
+        drawing = asyncio.create_task(open_house.events(ask(chat_type="t2i", delivery=delivery)))
+        await archive.begun.wait()
+        assert upstream.open == 0
+        assert sum(status.in_flight for status in open_house.pool.status()) == 0
+        archive.may_end.set()
+        media, usage, finish = await drawing
+    assert (media.url.startswith("/media/"), usage, finish) == (True, Usage(media=1), Finish())
+
+
+async def test_a_picture_that_is_read_into_the_answer_waits_for_its_account_too(tmp_path):
+    upstream = Upstream((PICTURE, 0.05, Usage(media=1), Finish()))
+    request = ask(chat_type="t2i", delivery=Delivery(stream=True, inline_media=True))
+    async with house(tmp_path, {"a": upstream}) as open_house:
+        generation = await open_house.open(request)
+        async with aclosing(generation.events()) as events:
+            assert await anext(events) == PICTURE
+            assert upstream.open == 0
+
+
+async def test_a_picture_that_stays_where_it_is_is_shown_at_once(tmp_path):
+    upstream = Upstream((PICTURE, 60.0, Finish()))
+    async with house(tmp_path, {"a": upstream}) as open_house:
+        generation = await open_house.open(ask(chat_type="t2i"))
+        async with aclosing(generation.events()) as events:
+            assert await anext(events) == PICTURE
+
+
+async def test_a_picture_before_a_cut_is_passed_on_and_not_made_again(tmp_path):
+    upstream = Upstream((BYTES, AnswerCut("cut", sent=True)), accounts=["one", "two"])
+    async with house(tmp_path, {"a": upstream}) as open_house:
+        passed, error = await open_house.failure(ask(chat_type="t2i"))
+    assert [type(event) for event in passed] == [Media]
+    assert isinstance(error, AnswerCut)
+    assert len(upstream.calls) == 1
+
+
+async def test_a_text_with_a_picture_in_it_is_not_held_up(tmp_path):
+    upstream = Upstream((BYTES, TextDelta("look"), 60.0, Finish()))
+    async with house(tmp_path, {"a": upstream}) as open_house:
+        generation = await open_house.open(ask())
+        async with aclosing(generation.events()) as events:
+            assert [type(await anext(events)) for _ in range(2)] == [Media, TextDelta]

@@ -34,6 +34,10 @@ class MediaHost:
                 await _answer(send, 302, b"", [(b"location", b"/film.mp4")])
             case "/page.mp4":
                 await _answer(send, 200, b"<html>sign in</html>", media_type=b"text/html")
+            case "/slow.mp4":
+                await send({"type": "http.response.start", "status": 200, "headers": []})
+                while (await receive())["type"] != "http.disconnect":
+                    pass
             case _:
                 await _answer(send, 404, b"gone")
 

@@ -1,5 +1,7 @@
 """What is kept, found again, and what cannot be had by a trick."""
 
+import asyncio
+
 import pytest
 
 from gateway.generation.errors import GatewayError, InvalidAnswer, NotFound, StorageUnavailable
@@ -172,3 +174,20 @@ async def test_files_are_listed_in_pages(shelf):
             break
         after = seen[-1]
     assert seen == ids
+
+
+async def test_keeping_ends_by_its_deadline(archive, host, monkeypatch):
+    monkeypatch.setattr("gateway.media.archive._KEEP_SECONDS", 0.1)
+    with pytest.raises(StorageUnavailable, match="too long"):
+        await archive.keep(Media("video", f"{host.url}/slow.mp4", private=True))
+
+
+async def test_who_leaves_while_a_file_is_kept_leaves_nothing_open(archive, host, transport):
+    keeping = asyncio.create_task(archive.keep(Media("video", f"{host.url}/slow.mp4", private=True)))
+    while not host.asked:
+        await asyncio.sleep(0.01)
+    await asyncio.sleep(0.05)
+    keeping.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await keeping
+    assert transport.open_connections == transport.idle_connections == 0
