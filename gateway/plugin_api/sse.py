@@ -42,6 +42,8 @@ class EventDecoder:
         """Return the events that `data` completes. Raises `InvalidAnswer` for a frame over the cap."""
         if data and (self._after_cr or b"\r" in data):
             data = self._with_line_feeds(data)
+        if (events := self._decode_plain(data)) is not None:
+            return events
         if b"\n\n" not in data and not self._blank_line_spans(data):
             self._hold(data)
             return []
@@ -82,6 +84,18 @@ class EventDecoder:
             self._started = True
             data = data.removeprefix(_BYTE_ORDER_MARK)
         return data
+
+    def _decode_plain(self, data: bytes) -> list[ServerSentEvent] | None:
+        """Read what nearly every read brings, whole frames of one data line each; None for anything else."""
+        if not data.startswith(b"data: ") or not data.endswith(b"\n\n"):
+            return None
+        if self._held or len(data) > self._max_frame:
+            return None
+        lines = data[6:-2].split(b"\n\ndata: ")
+        if data.count(b"\n") != 2 * len(lines):
+            return None
+        self._started = True
+        return list(map(ServerSentEvent, lines))
 
     def _decode(self, frames: list[bytes]) -> list[ServerSentEvent]:
         events = []

@@ -3,9 +3,12 @@
 Both have one form here: a whole completion is one chunk whose choices hold a `message` instead of a `delta`.
 Chunks are decoded into Structs that know every standard field and refuse any other. Only where a server adds
 its own is the chunk decoded as a tree: nothing is lost, and the usual case pays nothing for it.
+Within a stream most chunks differ in nothing but their text: what stands around it is learned from the first
+ones, and of the others that begin and end in the same bytes only the text is decoded.
 """
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from itertools import repeat
 from typing import Any
 
@@ -83,9 +86,20 @@ class _Chunk(msgspec.Struct, gc=False, forbid_unknown_fields=True):
     obfuscation: Any = None
 
 
+class _Around(msgspec.Struct, frozen=True, gc=False):
+    """The bytes before and after the text of a chunk, and what that text is."""
+
+    start: bytes
+    end: bytes
+    kind: type[TextDelta] | type[ReasoningDelta]
+    index: int
+
+
 _CHUNK = msgspec.json.Decoder(_Chunk)
 _TREE = msgspec.json.Decoder()
+_TEXT = msgspec.json.Decoder(str)
 _JSON = msgspec.json.Encoder()
+_LESSONS = 4  # more would cost what they save where the chunks of several choices take turns
 _NO_PIECE = _Piece()
 _DONE = b"[DONE]"
 _Extra = dict[str, Any] | None
@@ -104,7 +118,7 @@ _BROKEN_OFF = frozenset({"abort", "aborted", "cancelled", "error", "insufficient
 class ChatAnswer:
     """One answer as it comes: chunks in, events out."""
 
-    __slots__ = ("_calling", "_calls", "_extra", "_last", "_reasons", "done")
+    __slots__ = ("_around", "_calling", "_calls", "_extra", "_last", "_lessons", "_reasons", "done")
 
     def __init__(self) -> None:
         self._reasons: dict[int, FinishReason] = {}
@@ -112,6 +126,8 @@ class ChatAnswer:
         self._calls = 0
         self._calling: set[int] = set()
         self._extra: dict[str, Any] | None = None
+        self._around: _Around | None = None
+        self._lessons = _LESSONS
         self.done = False
         """Whether the server has marked the end; `Finish` has then been returned."""
 
@@ -123,11 +139,34 @@ class ChatAnswer:
         """
         if data == _DONE or self.done:
             return self._end()
+        known = self._around
+        if known is None or not (data.startswith(known.start) and data.endswith(known.end)):
+            return self._add_whole(data)
+        try:
+            text = _TEXT.decode(data[len(known.start) : -len(known.end)])
+        except (msgspec.DecodeError, UnicodeDecodeError):  # there is more than a text
+            return self._add_whole(data)
+        return (known.kind(text, known.index),) if text else ()
+
+    def _add_whole(self, data: bytes) -> Sequence[AnyEvent]:
         try:
             chunk = _CHUNK.decode(data)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return self._events(*self._sift(decode_json(data, _TREE)))
-        return self._events(chunk)
+        events = self._events(chunk)
+        if self._lessons and not self._reasons:
+            self._learn(data, events)
+        return events
+
+    def _learn(self, data: bytes, events: list[AnyEvent]) -> None:
+        """Note what stands around a text: a chunk that says nothing once the text is taken out of it."""
+        match events:
+            case [(TextDelta(text, index, None) | ReasoningDelta(text, index)) as event]:
+                self._lessons -= 1
+                start, _, end = data.partition(_JSON.encode(text))
+                with suppress(msgspec.DecodeError):
+                    if not self._events(_CHUNK.decode(b'%b""%b' % (start, end))):
+                        self._around = _Around(start, end, type(event), index)
 
     def _end(self) -> Sequence[AnyEvent]:
         if self.done:

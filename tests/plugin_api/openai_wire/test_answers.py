@@ -74,6 +74,62 @@ def test_whole_answers_and_streams_become_the_same_events() -> None:
     ]
 
 
+texts = st.text(max_size=4) | st.sampled_from(
+    ["content", "bench", "delta", ",", ":", '"', "}", "\\", "é", "[DONE]"]
+)
+deltas = st.fixed_dictionaries(
+    {},
+    optional={
+        "content": texts | st.none(),
+        "reasoning_content": texts | st.none(),
+        "refusal": texts,
+        "role": st.just("assistant"),
+        "vendor": texts,
+        "tool_calls": st.just([{"id": "1", "function": {"name": "f", "arguments": "{}"}}]),
+    },
+)
+choices = st.fixed_dictionaries(
+    {"delta": deltas | st.builds(lambda text: {"content": text}, texts)},
+    optional={"index": st.integers(0, 1), "finish_reason": st.sampled_from([None, "stop"])},
+)
+
+
+@given(st.lists(choices, max_size=12), st.booleans())
+def test_what_is_learned_from_earlier_chunks_changes_no_event(choices: list[Any], escaped: bool) -> None:
+    """The other answer learns nothing: no two of its chunks begin or end alike."""
+    learning, unlearned = ChatAnswer(), ChatAnswer()
+    for number, choice in enumerate(choices):
+        chunk = {"id": "bench", "choices": [choice]}
+        data = json.dumps(chunk, ensure_ascii=escaped).encode("utf-8", "replace")
+        apart = b'{"created":%d,%b,"obfuscation":"%d"}' % (number, data[1:-1], number)
+        assert outcome(learning, data) == outcome(unlearned, apart)
+    assert outcome(learning, b"[DONE]") == outcome(unlearned, b"[DONE]")
+
+
+def outcome(answer: ChatAnswer, data: bytes) -> Any:
+    try:
+        return list(answer.add(data))
+    except GatewayError as error:
+        return type(error)
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b'{"choices":[{"delta":{"content":"a","refusal":"b"}}]}',
+        b'{"choices":[{"delta":{"content":"a"}},{"index":1,"delta":{"content":"b"}}]}',
+        b'{"choices":[{"delta":{"content":"a\xff"}}]}',
+        b'{"choices":[{"delta":{"content":"a}}]}',
+        b'{"choices":[{"delta":{"content":"}}]}',
+    ],
+)
+def test_a_chunk_that_only_begins_and_ends_like_others_is_read_as_a_whole(data: bytes) -> None:
+    learning = ChatAnswer()
+    for text in (b"x", b"y"):
+        learning.add(b'{"choices":[{"delta":{"content":"%b"}}]}' % text)
+    assert outcome(learning, data) == outcome(ChatAnswer(), data)
+
+
 def test_a_refusal_is_text() -> None:
     [event] = ChatAnswer().add(b'{"choices":[{"delta":{"content":null,"refusal":"No."}}]}')
     assert event == TextDelta("No.")
