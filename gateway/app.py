@@ -16,6 +16,7 @@ from gateway import __version__
 from gateway.accounts.ledger import Ledger
 from gateway.accounts.places import Places
 from gateway.accounts.pool import AccountPool
+from gateway.accounts.standing import Scope
 from gateway.config import AccountSettings, ConfigError, MediaSettings, Settings, UpstreamSettings
 from gateway.dialects.base import Purpose
 from gateway.dispatch.attachments import Attachments
@@ -42,6 +43,7 @@ from gateway.telemetry.request_log import RequestLog
 from gateway.transport import Transport
 from gateway.web.access_log import AccessLog
 from gateway.web.account_admin import AccountAdmin
+from gateway.web.account_board import AccountBoard
 from gateway.web.auth import KeyRing
 from gateway.web.errors import ErrorPages
 from gateway.web.exchange import Handler
@@ -217,7 +219,13 @@ async def _open_lenders(stack: AsyncExitStack, ground: _Ground, settings: Settin
     providers = Providers(ground.registry, _data_dir(settings))
     stack.push_async_callback(providers.aclose)
     accounts = providers.take(await providers.open(settings), settings)
-    ledger = Ledger(ground.store)
+    metrics = ground.metrics
+
+    def rested(scope: Scope, reason: str) -> None:
+        account = f"{scope.upstream}/{scope.account}"
+        metrics.count(metrics.account_cooldowns, account, scope.chat_type, reason)
+
+    ledger = Ledger(ground.store, rested=rested)
     await stack.enter_async_context(ledger.running())
     pool = AccountPool(accounts, ledger, ground.leases)
     await stack.enter_async_context(pool.running())
@@ -313,12 +321,13 @@ def _operators(house: _House, settings: Settings, restart_needed: Sequence[str])
     """Return the routes beside the dialects'."""
     ground, guards, providers = house.ground, house.guards, house.lenders.providers
     upstreams, chat_types = tuple(settings.upstreams), ground.registry.names(GENERATORS)
+    board = AccountBoard(house.lenders.pool, providers.upstreams)
     operations = Operations(
         readiness=ground.readiness,
         metrics=ground.metrics,
-        gauges=Gauges(ground.metrics, house.lenders.pool, ground.watch, upstreams, chat_types),
+        gauges=Gauges(ground.metrics, board, ground.watch, upstreams, chat_types),
         keys=guards.keys,
-        pool=house.lenders.pool,
+        board=board,
         plugins=ground.registry.plugins(),
         upstreams=upstreams,
         chat_types=chat_types,

@@ -43,10 +43,13 @@ class Ledger:
         *,
         clock: Callable[[], float] = time.time,
         chance: Callable[[], float] = random.random,
+        rested: Callable[[Scope, str], None] = lambda scope, reason: None,
     ) -> None:
+        """`rested` is told of every rest that begins or grows by what this process was told, and why."""
         self.clock = clock
         self._store = store
         self._chance = chance
+        self._rested = rested
         self._lines: dict[Scope, _Line] = {}
         self._disabled: frozenset[tuple[str, str]] = frozenset()
         self._news: dict[Scope, None] = {}
@@ -67,6 +70,8 @@ class Ledger:
         line = self._line(scope)
         before = line.standing
         line.standing = learn(before, error, begun=begun, now=self.clock(), jitter=self._chance())
+        if line.standing.until > before.until:
+            self._rested(scope, line.standing.reason)
         if (before.settled and error is None) or line.standing.same_verdict(before):
             self._counts[scope] = None
             return

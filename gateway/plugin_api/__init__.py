@@ -5,6 +5,7 @@ The contracts are on one page in `gateway.plugin_api.protocols`; the tests that 
 """
 
 from gateway.accounts.account import Account
+from gateway.accounts.allowance import Allowance
 from gateway.dialects.base import Call, Dialect, FormPart, FrameEncoder, MediaRef, Purpose, Route
 from gateway.plugin_api.http import (
     Answer,
@@ -32,6 +33,7 @@ from gateway.plugin_api.protocols import (
     Run,
     TaskState,
     TaskUpstream,
+    TellingUpstream,
     Upstream,
     UpstreamContext,
     UpstreamPlugin,
@@ -43,6 +45,7 @@ from gateway.telemetry.redaction import Secret, redact
 
 __all__ = [
     "Account",
+    "Allowance",
     "Answer",
     "Body",
     "Call",
@@ -68,6 +71,7 @@ __all__ = [
     "ServerSentEvent",
     "TaskState",
     "TaskUpstream",
+    "TellingUpstream",
     "Transport",
     "TransportError",
     "Upstream",

@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Literal, Protocol, runtime_checkable
 import msgspec
 
 from gateway.accounts.account import Account
+from gateway.accounts.allowance import Allowance
 from gateway.generation.events import AnyEvent, Media, Thread, Usage
 from gateway.generation.requests import GenerationRequest, UpstreamFile
 from gateway.generation.views import Model, StoredFile
@@ -32,6 +33,7 @@ __all__ = [
     "Run",
     "TaskState",
     "TaskUpstream",
+    "TellingUpstream",
     "Upstream",
     "UpstreamContext",
     "UpstreamPlugin",
@@ -144,6 +146,15 @@ class Upstream(Protocol):
 
     async def aclose(self) -> None:
         """Release what `create` took."""
+        ...
+
+
+@runtime_checkable
+class TellingUpstream(Upstream, Protocol):
+    """An upstream whose provider tells how much is left."""
+
+    def allowance(self, account_id: str, chat_type: str) -> Allowance | None:
+        """Return what the provider told last of an account's limit for a chat type; no I/O."""
         ...
 
 

@@ -166,6 +166,25 @@ class Metrics:
         self.account_in_flight = Gauge(
             "gateway_account_in_flight", "Calls under way.", ["account"], registry=self.registry
         )
+        self.account_cooldowns = Counter(
+            "gateway_account_cooldowns",
+            "Rests that began or grew by what a provider said here.",
+            ["account", "chat_type", "reason"],
+            registry=self.registry,
+        )
+        told = ["account", "chat_type"]
+        self.account_limit = Gauge(
+            "gateway_account_limit", "Calls in a window, as the provider tells.", told, registry=self.registry
+        )
+        self.account_remaining = Gauge(
+            "gateway_account_remaining", "Calls left of them.", told, registry=self.registry
+        )
+        self.account_reset = Gauge(
+            "gateway_account_reset_timestamp_seconds",
+            "When a rest ends, or all calls are back.",
+            told,
+            registry=self.registry,
+        )
         self.accounts_available = Gauge(
             "gateway_accounts_available",
             "Accounts that can serve now.",

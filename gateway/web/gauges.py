@@ -4,9 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from typing import get_args
 
-from gateway.accounts.pool import AccountPool, AccountStatus
 from gateway.accounts.standing import State
 from gateway.telemetry.metrics import Metrics
+from gateway.web.account_board import AccountBoard, AccountLine
 
 __all__ = ["Gauges", "LoopWatch"]
 
@@ -46,16 +46,23 @@ class Gauges:
     def __init__(
         self,
         metrics: Metrics,
-        pool: AccountPool,
+        board: AccountBoard,
         watch: LoopWatch,
         upstreams: Sequence[str],
         chat_types: Sequence[str],
     ) -> None:
         self._metrics = metrics
-        self._pool = pool
+        self._board = board
         self._watch = watch
         self._upstreams = upstreams
         self._chat_types = chat_types
+        self._by_account = (
+            metrics.account_state,
+            metrics.account_in_flight,
+            metrics.account_limit,
+            metrics.account_remaining,
+            metrics.account_reset,
+        )
 
     def refresh(self, *, draining: bool) -> None:
         """Set every gauge anew; accounts that are gone leave no series behind."""
@@ -65,17 +72,25 @@ class Gauges:
         metrics.accounts_available.clear()
         for upstream in self._upstreams:
             for chat_type in self._chat_types:
-                available = self._pool.available(upstream, chat_type)
+                available = self._board.available(upstream, chat_type)
                 metrics.set(metrics.accounts_available, available, upstream, chat_type)
-        metrics.account_state.clear()
-        metrics.account_in_flight.clear()
-        for line in self._pool.status():
+        for gauge in self._by_account:
+            gauge.clear()
+        for line in self._board.lines():
             if not line.model:
                 self._show(line)
 
-    def _show(self, line: AccountStatus) -> None:
+    def _show(self, line: AccountLine) -> None:
         metrics, account = self._metrics, f"{line.upstream}/{line.account}"
         for state in _STATES:
             metrics.set(metrics.account_state, line.state == state, account, line.chat_type, state)
         if not line.chat_type:
             metrics.set(metrics.account_in_flight, line.in_flight, account)
+        told = (
+            (metrics.account_limit, line.limit),
+            (metrics.account_remaining, line.remaining),
+            (metrics.account_reset, line.reset),
+        )
+        for gauge, value in told:
+            if value is not None:
+                metrics.set(gauge, value, account, line.chat_type)

@@ -10,7 +10,6 @@ from litestar.handlers import BaseRouteHandler
 from litestar.types import ASGIApp, HTTPScope, Receive, Scope, Send
 
 from gateway import __version__
-from gateway.accounts.pool import AccountPool, AccountStatus
 from gateway.dialects.base import Dialect
 from gateway.generation.errors import GatewayError
 from gateway.media.archive import MEDIA_PATH, Archive
@@ -19,6 +18,7 @@ from gateway.state.store import StateStore, StoreUnavailable
 from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Observation
 from gateway.web.account_admin import ACCOUNT_ROUTES
+from gateway.web.account_board import AccountBoard, AccountLine
 from gateway.web.answers import send_blob
 from gateway.web.auth import KeyRing
 from gateway.web.body import ClientGone
@@ -100,7 +100,7 @@ class FullStatus(PublicStatus, frozen=True):
     """What admin keys see; `restart_needed` are settings that have changed in vain. No secret, ever."""
 
     upstreams: Sequence[str]
-    accounts: Sequence[AccountStatus]
+    accounts: Sequence[AccountLine]
     plugins: Sequence[PluginInfo]
     uptime_seconds: float
     restart_needed: Sequence[str]
@@ -116,7 +116,7 @@ class Operations:
         metrics: Metrics,
         gauges: Gauges,
         keys: KeyRing,
-        pool: AccountPool,
+        board: AccountBoard,
         plugins: Sequence[PluginInfo],
         upstreams: Sequence[str],
         chat_types: Sequence[str],
@@ -127,7 +127,7 @@ class Operations:
         self._metrics = metrics
         self._gauges = gauges
         self._keys = keys
-        self._pool = pool
+        self._board = board
         self._plugins = plugins
         self._upstreams = upstreams
         self._chat_types = chat_types
@@ -167,7 +167,7 @@ class Operations:
             self._sandbox,
             self._served(),
             self._upstreams,
-            self._pool.status(),
+            self._board.lines(),
             self._plugins,
             round(time.monotonic() - self._readiness.began, 3),
             self._restart_needed,
@@ -175,7 +175,7 @@ class Operations:
 
     def _served(self) -> list[ChatTypeStatus]:
         return [
-            ChatTypeStatus(chat_type, any(self._pool.available(name, chat_type) for name in self._upstreams))
+            ChatTypeStatus(chat_type, any(self._board.available(name, chat_type) for name in self._upstreams))
             for chat_type in self._chat_types
         ]
 

@@ -1,7 +1,9 @@
 """The upstream: one call out, events back."""
 
+import time
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager
+from functools import partial
 from typing import ClassVar, Self
 
 import msgspec
@@ -11,6 +13,7 @@ from gateway.generation.requests import GenerationRequest
 from gateway.generation.views import Model
 from gateway.plugin_api import (
     Account,
+    Allowance,
     Exchange,
     Fields,
     Mode,
@@ -19,7 +22,7 @@ from gateway.plugin_api import (
     decode_json,
     open_stream,
 )
-from gateway.plugin_api.openai_wire import encode_chat, read_body, stream_chat, unsent_by_chat
+from gateway.plugin_api.openai_wire import encode_chat, read_allowance, read_body, stream_chat, unsent_by_chat
 from gateway_openai_compatible.images import encode_images, read_images, unsent_by_images
 from gateway_openai_compatible.settings import OpenAICompatibleSettings
 
@@ -54,6 +57,7 @@ class OpenAICompatibleUpstream:
         self._chat_url = f"{self._base_url}/chat/completions"
         self._deadlines = settings.deadlines
         self._models = frozenset(settings.models)
+        self._allowances: dict[tuple[str, str], Allowance] = {}
         self._fields: dict[str, tuple[Secret, Fields]] = {}
 
     @classmethod
@@ -91,7 +95,12 @@ class OpenAICompatibleUpstream:
             return self._draw(request, account)
         body = encode_chat(request, usage=self._settings.stream_usage)
         call = self._open("POST", self._chat_url, account, body)
-        return stream_chat(call, self._settings.max_event_mb * 2**20)
+        note = partial(self._note, (account.id, request.chat_type))
+        return stream_chat(call, self._settings.max_event_mb * 2**20, note)
+
+    def allowance(self, account_id: str, chat_type: str) -> Allowance | None:
+        """Return what the server told last of an account's limit of requests."""
+        return self._allowances.get((account_id, chat_type))
 
     async def aclose(self) -> None:
         """Release nothing: the transport is the gateway's."""
@@ -100,9 +109,15 @@ class OpenAICompatibleUpstream:
         size = self._settings.image_sizes.get(request.size, "")
         body = encode_images(request, size)
         async with self._open("POST", f"{self._base_url}/images/generations", account, body) as exchange:
+            self._note((account.id, request.chat_type), exchange)
             events = read_images(await read_body(exchange))
         for event in events:
             yield event
+
+    def _note(self, whose: tuple[str, str], exchange: Exchange) -> None:
+        told = read_allowance(exchange.headers, time.time())
+        if told is not None:
+            self._allowances[whose] = told
 
     def _open(
         self, method: str, url: str, account: Account, body: bytes = b""

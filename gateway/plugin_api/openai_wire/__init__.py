@@ -1,5 +1,6 @@
 """OpenAI's chat completions as a provider speaks them: what upstream plugins of that wire share."""
 
+from gateway.plugin_api.openai_wire.allowances import read_allowance
 from gateway.plugin_api.openai_wire.answers import ChatAnswer
 from gateway.plugin_api.openai_wire.chat import read_body, stream_chat
 from gateway.plugin_api.openai_wire.refusals import Refusal, error_in, refuse, refuse_call
@@ -11,6 +12,7 @@ __all__ = [
     "encode_body",
     "encode_chat",
     "error_in",
+    "read_allowance",
     "read_body",
     "refuse",
     "refuse_call",

@@ -1,7 +1,7 @@
 """One chat completion, from the call to its events."""
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 
 from gateway.generation.errors import InvalidAnswer
@@ -17,13 +17,18 @@ _LAST_BYTES = 0.05  # seconds that the end of a body may take after its last eve
 
 
 async def stream_chat(
-    call: AbstractAsyncContextManager[Exchange], max_event: int
+    call: AbstractAsyncContextManager[Exchange],
+    max_event: int,
+    note: Callable[[Exchange], None] | None = None,
 ) -> AsyncGenerator[AnyEvent, None]:
     """Open a call of ``POST /chat/completions`` and yield its events, whether it streams or not.
 
-    `max_event` is the largest event of a stream in bytes: a picture may come inside one.
+    `max_event` is the largest event of a stream in bytes: a picture may come inside one. `note` is shown
+    the head of every answer.
     """
     async with call as exchange:
+        if note is not None:
+            note(exchange)
         answer = ChatAnswer()
         if _is_stream(exchange):
             decoder = EventDecoder(max_event)
