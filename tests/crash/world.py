@@ -70,9 +70,10 @@ class World:
         return lists
 
     async def lists(self) -> Lists:
-        """Return the three lists as they are now. The provider's is read first: it is ahead of ours."""
-        made = self.made()
-        return Lists(dict(self.clients.answers), made, await self.clients.tasks())
+        """Return the three lists as they are now, each read before the one that is ahead of it."""
+        answers = dict(self.clients.answers)
+        tasks = await self.clients.tasks()
+        return Lists(answers, self.made(), tasks)
 
     def made(self) -> Counter[str]:
         """Return how often the provider made each of our prompts' films, which is what was paid for."""
