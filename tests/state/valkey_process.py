@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import socket
+import ssl
 import subprocess
 import time
 from contextlib import suppress
@@ -71,15 +72,19 @@ class ValkeyProcess:
 
 
 class Gate:
-    """Forwards TCP to a port that can be changed, as a service address does at a failover."""
+    """Forwards TCP to a port that can be changed, as a service address does at a failover.
 
-    def __init__(self, port: int) -> None:
+    With `tls` it ends TLS, as a managed server's front does: the server of these tests has none.
+    """
+
+    def __init__(self, port: int, tls: ssl.SSLContext | None = None) -> None:
         self.target = port
+        self._tls = tls
         self._writers: set[asyncio.StreamWriter] = set()
         self._visits: set[asyncio.Task[None] | None] = set()
 
     async def __aenter__(self):
-        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0, ssl=self._tls)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
 

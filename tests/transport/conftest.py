@@ -2,13 +2,13 @@
 
 import asyncio
 import ssl
-import subprocess
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack
 
 import pytest
 
 from gateway.transport import Transport
+from tests.certificates import make_certificate
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -131,14 +131,7 @@ async def transport() -> AsyncGenerator[Transport, None]:
 @pytest.fixture(scope="session")
 def certificate_files(tmp_path_factory):
     """Make a certificate for localhost, 127.0.0.1 and ::1, signed by itself."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, cert = folder / "key.pem", folder / "cert.pem"
-    names = "subjectAltName=DNS:localhost,IP:127.0.0.1,IP:::1"
-    command = "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=test"
-    subprocess.run(
-        [*command.split(), "-keyout", key, "-out", cert, "-addext", names], check=True, capture_output=True
-    )
-    return cert, key
+    return make_certificate(tmp_path_factory.mktemp("tls"))
 
 
 @pytest.fixture
