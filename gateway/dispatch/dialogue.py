@@ -1,7 +1,9 @@
 """One turn of a kept conversation, while it is under way."""
 
+from typing import Final
+
 from gateway.dispatch.conversations import Conversation, Conversations, go_on
-from gateway.generation.events import AnyEvent
+from gateway.generation.events import AnyEvent, TextDelta, ToolCallDelta
 from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.generation.results import Sum
 from gateway.generation.turns import Turn
@@ -34,7 +36,8 @@ class Dialogue:
 
     def hear(self, event: AnyEvent) -> None:
         """Take in a piece of the answer."""
-        self._answer.add(event)
+        if type(event) in _SAID:
+            self._answer.add(event)
 
     def said(self, request: GenerationRequest) -> tuple[Message, ...]:
         """Return what this turn adds to the history."""
@@ -55,3 +58,6 @@ class Dialogue:
     async def keep_turn(self, turn: Turn, *turn_ids: str) -> None:
         """Keep where the turn left the conversation, under each of the ids that the caller gets for it."""
         await self._conversations.add_turn(self.conversation, turn, *turn_ids)
+
+
+_SAID: Final = frozenset({TextDelta, ToolCallDelta})

@@ -2,8 +2,8 @@
 
 import secrets
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import aclosing, suppress
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import aclosing
 
 import msgspec
 
@@ -29,9 +29,7 @@ from gateway.generation.events import (
     Finish,
     Media,
     TaskAccepted,
-    TextDelta,
     Thread,
-    ToolCallDelta,
     Usage,
 )
 from gateway.generation.requests import Caller, GenerationRequest
@@ -178,9 +176,7 @@ class Generation:
         self._run = run
         self._observed = observed
         self._dialogue = dialogue
-        self._notes: dict[type, Callable[[AnyEvent], None]] = {Usage: self._note_usage}
-        if dialogue is not None and dialogue.since.thread is None:
-            self._notes |= {TextDelta: dialogue.hear, ToolCallDelta: dialogue.hear}
+        self._listener = None if dialogue is None or dialogue.since.thread else dialogue
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -190,9 +186,10 @@ class Generation:
     @property
     def durable(self) -> bool:
         """Whether it becomes a task, under the reply's id; what no upstream serves becomes none."""
-        with suppress(InvalidRequest):
+        try:
             return self._run.mode(self.request) is Mode.TASK
-        return False
+        except InvalidRequest:
+            return False
 
     @property
     def costly(self) -> bool:
@@ -278,9 +275,10 @@ class Generation:
         """Note an event that goes on as it is."""
         if not self._observed.first_event:
             self._run.note_first_event()
-        note = self._notes.get(type(event))
-        if note is not None:
-            note(event)
+        if type(event) is Usage:
+            self._note_usage(event)
+        elif self._listener is not None:
+            self._listener.hear(event)
         return event
 
     async def _kept(self, event: AnyEvent) -> AnyEvent:
@@ -327,8 +325,7 @@ class Generation:
             turn = self._run.turn(dialogue.before, self.request.messages)
             await dialogue.keep_open_turn(turn, *turn_ids)
 
-    def _note_usage(self, event: AnyEvent) -> None:
-        assert isinstance(event, Usage)
+    def _note_usage(self, event: Usage) -> None:
         self._observed.tokens_in, self._observed.tokens_out = event.input_tokens, event.output_tokens
         self._observed.video_seconds = event.seconds
 
@@ -347,7 +344,7 @@ def _completed(request: GenerationRequest, conversation: Conversation) -> Genera
 
 def _resolved(request: GenerationRequest, model: str) -> GenerationRequest:
     """Return the request with its model's real name."""
-    return msgspec.structs.replace(request, model=model)
+    return request if request.model == model else msgspec.structs.replace(request, model=model)
 
 
 def _reply(request: GenerationRequest, model: str, caller: Caller, dialogue: Dialogue | None) -> Reply:

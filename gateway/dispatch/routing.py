@@ -1,12 +1,14 @@
 """Which upstreams are asked for a chat type, and in which order."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+
+import msgspec
 
 from gateway.generation.errors import InvalidRequest
 from gateway.generation.requests import GenerationRequest
 from gateway.plugin_api.protocols import Mode, Upstream
 
-__all__ = ["Routing", "Tiers"]
+__all__ = ["Choices", "Routing", "Tiers"]
 
 Tiers = tuple[tuple[str, ...], ...]
 """Upstream names in order of preference; those within one tier are equals."""
@@ -26,27 +28,61 @@ class Routing:
         self._routes = {chat_type: _tiers(row) for chat_type, row in routes.items()}
         self._everything = tuple((name,) for name in upstreams)
 
-    def tiers(self, request: GenerationRequest, serving: frozenset[str], mode: Mode | None = None) -> Tiers:
-        """Return the upstreams that can serve the request, in `mode` if one is given.
+    def choices(self, request: GenerationRequest, serving: frozenset[str]) -> "Choices":
+        """Return those among `serving` that can serve the request.
 
         Raises:
             InvalidRequest: none can.
         """
-        wanted: Callable[[Mode | None], bool] = (lambda found: found is mode) if mode else bool
-        tiers = self._routes.get(request.chat_type, self._everything)
         upstreams = self.upstreams
-        possible = []
-        for tier in tiers:
-            kept = [
-                name
+        tiers = []
+        modes: dict[str, Mode] = {}
+        for tier in self._routes.get(request.chat_type, self._everything):
+            able = {
+                name: mode
                 for name in tier
-                if name in serving and name in upstreams and wanted(upstreams[name].mode(request))
-            ]
-            if kept:
-                possible.append(tuple(kept))
-        if not possible:
-            raise InvalidRequest(f"no configured upstream can serve this {request.chat_type} request")
-        return tuple(possible)
+                if name in serving
+                and name in upstreams
+                and (mode := upstreams[name].mode(request)) is not None
+            }
+            if able:
+                tiers.append(tuple(able))
+                modes |= able
+        if not tiers:
+            raise _unserved(request.chat_type)
+        return Choices(request.chat_type, tuple(tiers), modes)
+
+
+class Choices(msgspec.Struct, frozen=True, gc=False):
+    """Who may serve one request, in order of preference, and how each of them does it; never nobody."""
+
+    chat_type: str
+    tiers: Tiers
+    modes: Mapping[str, Mode]
+
+    @property
+    def only_mode(self) -> Mode | None:
+        """The mode that all of them have, None where they differ."""
+        first, *others = self.modes.values()
+        return first if all(mode is first for mode in others) else None
+
+    def in_mode(self, wanted: Mode | None) -> Tiers:
+        """Return those that serve it in one mode, None for any.
+
+        Raises:
+            InvalidRequest: none does.
+        """
+        if wanted is None or wanted is self.only_mode:
+            return self.tiers
+        kept = (tuple(name for name in tier if self.modes[name] is wanted) for tier in self.tiers)
+        tiers = tuple(filter(None, kept))
+        if not tiers:
+            raise _unserved(self.chat_type)
+        return tiers
+
+
+def _unserved(chat_type: str) -> InvalidRequest:
+    return InvalidRequest(f"no configured upstream can serve this {chat_type} request")
 
 
 def _tiers(row: tuple[str | tuple[str, ...], ...]) -> Tiers:

@@ -11,7 +11,7 @@ import msgspec
 from gateway.accounts.account import Account
 from gateway.accounts.pool import AccountLease, AccountPool, Wants
 from gateway.dispatch.attachments import Attachments, has_attachments
-from gateway.dispatch.routing import Routing
+from gateway.dispatch.routing import Choices, Routing
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, TaskAccepted, Thread
 from gateway.generation.requests import Caller, GenerationRequest, Message
@@ -73,6 +73,7 @@ class DispatchRun:
         self._lease: AccountLease | None = None
         # Asked for again by whoever looks whether this becomes a task: for one attempt the word stands.
         self._mode: tuple[GenerationRequest, int, Mode] | None = None
+        self._known: tuple[GenerationRequest, Choices] | None = None
 
     def mode(self, request: GenerationRequest) -> Mode:
         """Return how the preferred upstream with an untried usable account serves the request.
@@ -124,7 +125,7 @@ class DispatchRun:
         return Wants(
             chat_type=request.chat_type,
             model=request.model,
-            tiers=self.lending.routing.tiers(request, self._serving, mode),
+            tiers=self._choices(request).in_mode(mode),
             bound=since.bound,
             exclude=frozenset(self._tried),
             chat=since.thread.chat if since.thread else "",
@@ -171,14 +172,22 @@ class DispatchRun:
         return Turn(before=before, upstream=observed.upstream, account=observed.account, thread=self.thread)
 
     def _find_mode(self, request: GenerationRequest) -> Mode:
-        lending = self.lending
-        names = [name for tier in lending.routing.tiers(request, self._serving) for name in tier]
+        choices = self._choices(request)
         if request.delivery.background:
             return Mode.TASK
-        for name in names:
-            if lending.pool.offers(name, request.chat_type, request.model, self._tried):
-                return lending.routing.upstreams[name].mode(request) or Mode.STREAM
-        return lending.routing.upstreams[names[0]].mode(request) or Mode.STREAM
+        if (only := choices.only_mode) is not None:
+            return only
+        pool = self.lending.pool
+        for name, mode in choices.modes.items():
+            if pool.offers(name, request.chat_type, request.model, self._tried):
+                return mode
+        return next(iter(choices.modes.values()))
+
+    def _choices(self, request: GenerationRequest) -> Choices:
+        """Return who may serve the request; the same one is asked about several times."""
+        if self._known is None or self._known[0] is not request:
+            self._known = (request, self.lending.routing.choices(request, self._serving))
+        return self._known[1]
 
 
 class _Lent:
