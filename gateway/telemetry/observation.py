@@ -2,59 +2,43 @@
 
 import time
 
+import msgspec
+
 __all__ = ["Observation"]
 
 
-class Observation:
+class Observation(msgspec.Struct, gc=False):
     """What is known about one request, for its log line and its metrics.
 
     Mutable on purpose and owned by the request alone. Times are on the monotonic clock, in seconds;
     `upstream_seconds` is what was spent waiting for bytes of providers, or for connections to them.
     """
 
-    __slots__ = (
-        "account",
-        "attempts",
-        "bytes_out",
-        "chat_type",
-        "client_gone",
-        "client_request_id",
-        "dialect",
-        "error_code",
-        "finish_reason",
-        "first_event",
-        "media",
-        "method",
-        "model",
-        "owner",
-        "request_id",
-        "route",
-        "started",
-        "status",
-        "stream",
-        "task_id",
-        "tokens_in",
-        "tokens_out",
-        "upstream",
-        "upstream_seconds",
-        "video_seconds",
-    )
-
-    def __init__(self, request_id: str, *, method: str = "", client_request_id: str = "") -> None:
-        self.request_id = request_id
-        self.client_request_id = client_request_id
-        self.method = method
-        self.started = time.monotonic()
-        self.route = "unmatched"
-        self.status = 0
-        self.dialect = self.chat_type = self.model = self.owner = ""
-        self.upstream = self.account = self.task_id = self.finish_reason = self.error_code = ""
-        self.attempts = self.tokens_in = self.tokens_out = self.bytes_out = self.media = 0
-        self.first_event = 0.0
-        self.upstream_seconds = 0.0
-        self.video_seconds = 0.0
-        self.stream = False
-        self.client_gone = False
+    request_id: str
+    method: str = ""
+    client_request_id: str = ""
+    started: float = msgspec.field(default_factory=time.monotonic)
+    route: str = "unmatched"
+    status: int = 0
+    dialect: str = ""
+    chat_type: str = ""
+    model: str = ""
+    owner: str = ""
+    upstream: str = ""
+    account: str = ""
+    attempts: int = 0
+    task_id: str = ""
+    finish_reason: str = ""
+    error_code: str = ""
+    tokens_in: int = 0
+    tokens_out: int = 0
+    bytes_out: int = 0
+    media: int = 0
+    video_seconds: float = 0.0
+    first_event: float = 0.0
+    upstream_seconds: float = 0.0
+    stream: bool = False
+    client_gone: bool = False
 
     def saw_first_event(self) -> None:
         """Note the time of the first event that was passed on."""

@@ -17,6 +17,7 @@ from gateway.transport.errors import (
 from gateway.transport.headers import Headers
 from gateway.transport.httpx_transport import HttpxTransport
 from gateway.transport.limits import Caps, Deadlines
+from gateway.transport.timeout_queue import TimeoutQueue
 from gateway.transport.transport import Exchange, Transport
 from gateway.transport.waiting import Waiting, measure_waiting
 
@@ -35,6 +36,7 @@ __all__ = [
     "ProtocolError",
     "ReadTimeout",
     "SilenceTimeout",
+    "TimeoutQueue",
     "TooLarge",
     "TotalTimeout",
     "Transport",

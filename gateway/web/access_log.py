@@ -3,6 +3,7 @@
 import re
 import secrets
 import time
+from collections.abc import Awaitable
 from typing import Any
 
 from litestar.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,12 +69,12 @@ def _identified(send: Send, observed: Observation, headers: Headers) -> Send:
     """Return a send that adds the request id and `headers`, and notes what passes."""
     added = ((b"x-request-id", observed.request_id.encode()), *headers)
 
-    async def send_and_note(message: Message) -> None:
+    def send_and_note(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
             observed.status = message["status"]
             message["headers"] = [*message["headers"], *added]
         elif message["type"] == "http.response.body":
             observed.bytes_out += len(message["body"])
-        await send(message)
+        return send(message)
 
     return send_and_note

@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Mapping
+from typing import Any
 
 from litestar.types import Receive
 
 from gateway.generation.errors import GatewayError, InvalidRequest, TooLarge
+from gateway.transport import TimeoutQueue
 
-__all__ = ["ClientGone", "read_body"]
+__all__ = ["ClientGone", "RequestBodies"]
 
-_BODY_SECONDS = 60.0
+_SECONDS = 60.0
 
 
 class ClientGone(Exception):
@@ -24,33 +26,37 @@ class _TooSlow(GatewayError):
     client_may_retry = False
 
 
-async def read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
-    """Return the whole body; header names are in lower case.
+class RequestBodies:
+    """Reads whole bodies; one that has not come within `seconds` is given up."""
 
-    Raises:
-        TooLarge: more than `limit` bytes, by the client's word or in fact.
-        ClientGone: the connection closed before the body was whole.
-    """
-    _check_declared(headers.get("content-length", "0"), limit)
-    reader = asyncio.current_task()
-    late = False
+    def __init__(self, seconds: float = _SECONDS) -> None:
+        self._timeouts = TimeoutQueue[asyncio.Task[Any]](seconds / 2, self._stop)
+        self._late: set[asyncio.Task[Any]] = set()
 
-    def stop() -> None:
-        nonlocal late
-        late = True
-        if reader is not None:
-            reader.cancel()
+    async def read(self, headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+        """Return the whole body; header names are in lower case.
 
-    # A third of the price of asyncio.timeout, and nearly every body is there already.
-    timer = asyncio.get_running_loop().call_later(_BODY_SECONDS, stop)
-    try:
-        return await _read(receive, limit)
-    except asyncio.CancelledError:
-        if late:
-            raise _TooSlow("the request body did not arrive in time") from None
-        raise
-    finally:
-        timer.cancel()
+        Raises:
+            TooLarge: more than `limit` bytes, by the client's word or in fact.
+            ClientGone: the connection closed before the body was whole.
+        """
+        _check_declared(headers.get("content-length", "0"), limit)
+        reader = asyncio.current_task()
+        assert reader is not None
+        self._timeouts.add(reader)
+        try:
+            return await _read(receive, limit)
+        except asyncio.CancelledError:
+            if reader in self._late and not reader.uncancel():
+                raise _TooSlow("the request body did not arrive in time") from None
+            raise
+        finally:
+            self._timeouts.discard(reader)
+            self._late.discard(reader)
+
+    def _stop(self, reader: asyncio.Task[Any]) -> None:
+        self._late.add(reader)
+        reader.cancel()
 
 
 def _check_declared(declared: str, limit: int) -> None:

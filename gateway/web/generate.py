@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, aclosing
 from typing import Any, TypeVar
 
 import msgspec
-from litestar.types import Receive
 
 from gateway.dialects.base import MediaRef, Purpose
 from gateway.dispatch.dispatcher import Dispatcher
@@ -21,14 +20,13 @@ from gateway.media.archive import Archive
 from gateway.media.blob import Blob
 from gateway.tasks.engine import TaskEngine
 from gateway.web.answers import JSON, Headers
-from gateway.web.body import ClientGone
+from gateway.web.client_watch import ClientWatch
 from gateway.web.event_stream import EventStream
 from gateway.web.exchange import Exchange, Handler
 from gateway.web.open_calls import OpenCalls
 
-__all__ = ["Generate", "unless_gone"]
+__all__ = ["Generate"]
 
-_WATCH_AFTER = 0.2
 _NO_HEADER_WORD = re.compile(r"[^A-Za-z0-9_-]")
 T = TypeVar("T")
 
@@ -52,6 +50,7 @@ class Generate:
         self._archive = archive
         self._calls = calls
         self._drain = drain
+        self._watch = ClientWatch()
         self._orphans: set[asyncio.Task[Any]] = set()
 
     def handlers(self) -> Mapping[Purpose, Handler]:
@@ -67,7 +66,7 @@ class Generate:
         answer: Answer = generation
         if self._once.concerns(exchange.caller, generation):
             entered = self._once.enter(route, exchange.caller, generation)
-            answer = await unless_gone(exchange.receive, entered)
+            answer = await self._watch.unless_gone(exchange.receive, entered)
         if request.delivery.background:
             await self._hand_over_task(exchange, answer)
         elif request.delivery.stream:
@@ -106,7 +105,7 @@ class Generate:
 
     async def _hand_over_whole(self, exchange: Exchange, generation: Answer) -> None:
         work = self._lasting(collect(generation.events()), drain=generation.costly)
-        result = await unless_gone(exchange.receive, work)
+        result = await self._watch.unless_gone(exchange.receive, work)
         pieces = list(exchange.dialect.encode_result(generation.request, generation.reply, result))
         headers = [*JSON, *_ignored(generation)]
         if len(pieces) == 1 and isinstance(pieces[0], bytes):
@@ -127,7 +126,9 @@ class Generate:
 
     async def _hand_over_task(self, exchange: Exchange, generation: Answer) -> None:
         """Answer as soon as the work is a task."""
-        task_id = await unless_gone(exchange.receive, self._lasting(_accepted(generation.events())))
+        task_id = await self._watch.unless_gone(
+            exchange.receive, self._lasting(_accepted(generation.events()))
+        )
         view = await self._tasks.get(exchange.caller.owner, task_id)
         await exchange.answer_view(view, reply=generation.reply, headers=[*JSON, *_ignored(generation)])
 
@@ -185,37 +186,3 @@ def _caller_word(name: str) -> str:
     """Return what a caller knows a field as (`sampling.seed` is `seed`), safe for a header."""
     word = "reasoning_effort" if name == "thinking.effort" else name.partition(".")[2] or name
     return _NO_HEADER_WORD.sub("?", word)
-
-
-async def unless_gone(receive: Receive, work: Awaitable[T]) -> T:
-    """Wait for work, and stop it when the client leaves meanwhile.
-
-    The connection is watched only after a moment: most answers are there before, and a watcher costs a task.
-
-    Raises:
-        ClientGone: the client left; the work was cancelled and has ended.
-    """
-    loop = asyncio.get_running_loop()
-    worker = asyncio.current_task()
-    watchers: list[asyncio.Task[None]] = []
-    gone = False
-
-    async def watch() -> None:
-        nonlocal gone
-        while (await receive())["type"] != "http.disconnect":
-            pass
-        gone = True
-        if worker is not None:
-            worker.cancel()
-
-    timer = loop.call_later(_WATCH_AFTER, lambda: watchers.append(loop.create_task(watch())))
-    try:
-        return await work
-    except asyncio.CancelledError:
-        if gone and worker is not None and not worker.uncancel():
-            raise ClientGone from None
-        raise
-    finally:
-        timer.cancel()
-        for watcher in watchers:
-            watcher.cancel()

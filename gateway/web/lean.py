@@ -5,19 +5,19 @@ Litestar finds the path; method, key, body, errors are handled here, once for al
 
 import asyncio
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 from urllib.parse import parse_qsl
 
 import msgspec
 from litestar.types import HTTPScope, Receive, Scope, Send
 
-from gateway.dialects.base import Call, Dialect, Purpose, Route
+from gateway.dialects.base import Call, Dialect, FormPart, Purpose, Route
 from gateway.generation.errors import GatewayError, MethodNotAllowed, UnsupportedMediaType
 from gateway.generation.requests import Caller
 from gateway.telemetry.logging import get_logger
 from gateway.telemetry.observation import Observation
-from gateway.web.auth import KeyRing
-from gateway.web.body import ClientGone, read_body
+from gateway.web.auth import ClientKey, KeyRing
+from gateway.web.body import ClientGone, RequestBodies
 from gateway.web.errors import send_error
 from gateway.web.exchange import Exchange, Handler
 from gateway.web.limits import KeyLimits
@@ -27,6 +27,7 @@ from gateway.web.open_calls import OpenCalls
 __all__ = ["LeanLimits", "LeanPath"]
 
 _RETRY_DIGITS = 6
+_WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
 class LeanLimits(msgspec.Struct, frozen=True):
@@ -57,21 +58,20 @@ class LeanPath:
         self._limits = limits
         self._key_limits = key_limits
         self._calls = calls
+        self._bodies = RequestBodies()
         self._any_dialect = next(iter(routes.values()))[0]
         self.methods = sorted(self._routes)
         self._allowed = ", ".join(self.methods).encode()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange to its end, whatever happens."""
-        await self._serve(cast("HTTPScope", scope), receive, send)
-
-    async def _serve(self, scope: HTTPScope, receive: Receive, send: Send) -> None:
+        http = cast("HTTPScope", scope)
         observed: Observation = scope["gateway.observed"]  # type: ignore[typeddict-item]
-        dialect, route = self._routes.get(scope["method"], (self._any_dialect, None))
+        dialect, route = self._routes.get(http["method"], (self._any_dialect, None))
         try:
             if route is None:
-                raise MethodNotAllowed(f"{scope['method']} is not allowed here")
-            exchange = await self._open(scope, receive, send, dialect, route, observed)
+                raise MethodNotAllowed(f"{http['method']} is not allowed here")
+            exchange = await self._open(http, receive, send, dialect, route, observed)
             if exchange.key.limited and route.method == "POST":
                 await self._key_limits.serve(self._handlers[route.purpose], exchange)
             else:
@@ -103,41 +103,44 @@ class LeanPath:
         key = self._keys.identify(headers)
         observed.owner = key.name
         self._calls.begin(key)
-        call = await self._read_call(scope, receive, route, headers)
-        caller = self._caller(scope, headers, key.name, key.admin, observed.request_id)
+        query, path = _read_query(scope["query_string"]), _read_path(scope["path_params"])
+        body, parts = await self._read_body(headers, receive, route)
+        call = Call(route=route, path=path, query=query, headers=headers, body=body, parts=parts)
+        caller = self._caller(scope, headers, key, observed.request_id)
         return Exchange(scope, receive, send, dialect, call, caller, key, observed)
 
-    async def _read_call(
-        self, scope: HTTPScope, receive: Receive, route: Route, headers: dict[str, str]
-    ) -> Call:
-        query = _read_query(scope["query_string"])
-        path = {name: str(value).removeprefix("/") for name, value in scope["path_params"].items()}
-        if route.method not in ("POST", "PUT", "PATCH"):
-            return Call(route=route, path=path, query=query, headers=headers)
+    async def _read_body(
+        self, headers: Mapping[str, str], receive: Receive, route: Route
+    ) -> tuple[bytes, tuple[FormPart, ...]]:
+        """Return the body, or the parts of a multipart one; there is none where the method has none."""
+        if route.method not in _WITH_BODY:
+            return b"", ()
         boundary = boundary_of(headers.get("content-type", ""))
         if boundary is None:
             if route.purpose is Purpose.FILE_CREATE:
                 raise UnsupportedMediaType("send the file as multipart/form-data")
-            body = await read_body(headers, receive, self._limits.body)
-            return Call(route=route, path=path, query=query, headers=headers, body=body)
+            return await self._bodies.read(headers, receive, self._limits.body), ()
         if not route.forms:
             raise UnsupportedMediaType("send the body as application/json")
-        body = await read_body(headers, receive, self._limits.upload)
-        parts = parse_form(body, boundary, self._limits.upload)
-        return Call(route=route, path=path, query=query, headers=headers, parts=parts)
+        body = await self._bodies.read(headers, receive, self._limits.upload)
+        return b"", parse_form(body, boundary, self._limits.upload)
 
     def _caller(
-        self, scope: HTTPScope, headers: dict[str, str], owner: str, admin: bool, request_id: str
+        self, scope: HTTPScope, headers: Mapping[str, str], key: ClientKey, request_id: str
     ) -> Caller:
         retry = headers.get("x-stainless-retry-count", "0")
         return Caller(
-            owner=owner,
+            owner=key.name,
             request_id=request_id,
             base_url=self._limits.public_url or f"{scope['scheme']}://{headers.get('host', 'localhost')}",
             idempotency_key=headers.get("idempotency-key", ""),
             retry=int(retry[:_RETRY_DIGITS]) if retry.isascii() and retry.isdecimal() else 0,
-            admin=admin,
+            admin=key.admin,
         )
+
+
+def _read_path(parameters: Mapping[str, Any]) -> dict[str, str]:
+    return {name: str(value).removeprefix("/") for name, value in parameters.items()}
 
 
 def _read_query(query: bytes) -> dict[str, str]:

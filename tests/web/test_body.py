@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from gateway.generation.errors import GatewayError, InvalidRequest, TooLarge
-from gateway.web import body
-from gateway.web.body import ClientGone, read_body
+from gateway.web.body import ClientGone, RequestBodies
 
 pytestmark = pytest.mark.anyio
 
@@ -34,13 +33,13 @@ class Wire:
 
 @pytest.mark.parametrize("pieces", [[b""], [b"abc"], [b"a", b"", b"bc"]])
 async def test_a_body_is_the_sum_of_its_pieces(pieces: list[bytes]) -> None:
-    assert await read_body({}, Wire(pieces).receive, 100) == b"".join(pieces)
+    assert await RequestBodies().read({}, Wire(pieces).receive, 100) == b"".join(pieces)
 
 
 async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not() -> None:
-    assert len(await read_body({}, Wire([b"x" * 10]).receive, 10)) == 10
+    assert len(await RequestBodies().read({}, Wire([b"x" * 10]).receive, 10)) == 10
     with pytest.raises(TooLarge):
-        await read_body({}, Wire([b"x" * 6, b"x" * 5]).receive, 10)
+        await RequestBodies().read({}, Wire([b"x" * 6, b"x" * 5]).receive, 10)
 
 
 @pytest.mark.parametrize(
@@ -50,23 +49,22 @@ async def test_the_declared_length_is_judged_before_anything_is_read(
     declared: str, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        await read_body({"content-length": declared}, Wire([]).receive, 10)
+        await RequestBodies().read({"content-length": declared}, Wire([]).receive, 10)
 
 
 async def test_a_client_that_leaves_in_mid_body_is_gone() -> None:
     with pytest.raises(ClientGone):
-        await read_body({}, Wire([b"half"], whole=False, gone=True).receive, 100)
+        await RequestBodies().read({}, Wire([b"half"], whole=False, gone=True).receive, 100)
 
 
-async def test_a_dribbled_body_ends_with_a_status(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(body, "_BODY_SECONDS", 0.02)
+async def test_a_dribbled_body_ends_with_a_status() -> None:
     with pytest.raises(GatewayError) as caught:
-        await read_body({}, Wire([b"half"], whole=False).receive, 100)
+        await RequestBodies(seconds=0.02).read({}, Wire([b"half"], whole=False).receive, 100)
     assert caught.value.status == 408
 
 
 async def test_a_cancelled_read_stays_cancelled() -> None:
-    reading = asyncio.create_task(read_body({}, Wire([]).receive, 100))
+    reading = asyncio.create_task(RequestBodies().read({}, Wire([]).receive, 100))
     await asyncio.sleep(0)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):

@@ -17,7 +17,7 @@ from gateway.generation.errors import UpstreamUnavailable
 from gateway.state.open import open_store
 from gateway.telemetry.observation import Observation
 from gateway.web.auth import KeyRing
-from gateway.web.generate import unless_gone
+from gateway.web.client_watch import ClientWatch
 from gateway.web.lean import LeanLimits, LeanPath
 from gateway.web.limits import KeyLimits, Rates
 from gateway.web.open_calls import OpenCalls
@@ -38,6 +38,7 @@ class Replica:
         self.go.set()
         self.fault: Exception | None = None
         self.served = 0
+        self.watch = ClientWatch()
         handlers = dict.fromkeys(Purpose, self.handle)
         self.paths = {
             path: LeanPath(methods, handlers, keys, LeanLimits(2**20, 2**20), limits, OpenCalls())
@@ -51,7 +52,7 @@ class Replica:
 
     async def handle(self, exchange) -> None:
         self.served += 1
-        await unless_gone(exchange.receive, self.go.wait())
+        await self.watch.unless_gone(exchange.receive, self.go.wait())
         if self.fault is not None:
             raise self.fault
         await exchange.answer_body(b"{}")
