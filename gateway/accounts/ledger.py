@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Final
 
+import msgspec
+
 from gateway.accounts.records import LEDGER, OVERLAY, decode_line, encode_line, read_disabled
 from gateway.accounts.standing import FOREVER, Scope, Standing, learn, merge
 from gateway.generation.errors import GatewayError
@@ -69,10 +71,14 @@ class Ledger:
         """Take in how a call ended that began at `begun` (unix seconds); None is a success."""
         line = self._line(scope)
         before = line.standing
+        if error is None and before.settled:  # The usual case, which nothing is to be judged in.
+            line.standing = msgspec.structs.replace(before, requests=before.requests + 1)
+            self._counts[scope] = None
+            return
         line.standing = learn(before, error, begun=begun, now=self.clock(), jitter=self._chance())
         if line.standing.until > before.until:
             self._rested(scope, line.standing.reason)
-        if (before.settled and error is None) or line.standing.same_verdict(before):
+        if line.standing.same_verdict(before):
             self._counts[scope] = None
             return
         self._news[scope] = None

@@ -321,7 +321,7 @@ class AccountPool:
         """Return what an outcome says something about."""
         account, chat_type, *_ = scopes = lease.seat.scopes
         if error is None:
-            return scopes[1:] if self._ledger.standing(account).settled else scopes
+            return scopes[1:] if lease.seat.gates[0].standing.settled else scopes
         if isinstance(error, AccountRejected | VerificationRequired):
             return (account,)
         if isinstance(error, AccountError) and error.param == "model" and lease.wants.model:
@@ -351,8 +351,7 @@ def _chat(seat: Seat, wants: Wants) -> Name:
 def _slots(lease: AccountLease) -> list[Slot]:
     """Return the places that a loan needs over all replicas."""
     upstream, account = lease.seat.name
-    probed = [gate for gate in lease.seat.gates if gate.standing.ramp == 1]
-    slots = [Slot(f"probe/{gate.scope.key}", 1) for gate in probed]
+    slots = [Slot(f"probe/{gate.scope.key}", 1) for gate in lease.seat.gates if gate.standing.ramp == 1]
     if lease.account.concurrency is not None:
         slots.append(Slot(f"account/{upstream}/{account}", lease.account.concurrency))
     if lease.wants.chat:

@@ -14,6 +14,7 @@ __all__ = [
     "PromptDetails",
     "TokenUsage",
     "answer_size",
+    "count_answer",
     "count_tokens",
     "estimate_prompt",
 ]
@@ -53,6 +54,12 @@ def count_tokens(request: GenerationRequest, usage: Usage | None, size: int) -> 
         PromptDetails(known.cached_tokens),
         CompletionDetails(known.reasoning_tokens),
     )
+
+
+def count_answer(request: GenerationRequest, result: GenerationResult) -> TokenUsage:
+    """Return the counts of a whole answer."""
+    counted = result.usage is not None and result.usage.output_tokens
+    return count_tokens(request, result.usage, 0 if counted else answer_size(result))
 
 
 def estimate_prompt(request: GenerationRequest) -> int:

@@ -26,7 +26,11 @@ _decode_upload = msgspec.json.Decoder(UpstreamFile).decode
 
 def has_attachments(request: GenerationRequest) -> bool:
     """Say whether any part of the request still has to be brought to a provider."""
-    return any(type(part) is MediaPart for message in request.messages for part in message.content)
+    for message in request.messages:
+        for part in message.content:
+            if type(part) is MediaPart:
+                return True
+    return False
 
 
 class Attachments:

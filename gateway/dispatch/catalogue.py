@@ -39,6 +39,7 @@ class Catalogue:
         self._default = default
         self._aliases = aliases
         self._models: dict[str, dict[str, Model]] = {}
+        self._names: frozenset[str] = frozenset()
         self._serving: dict[tuple[str, str], frozenset[str]] = {}
         self._asked = asyncio.Event()
         self._changed = asyncio.Event()
@@ -105,7 +106,7 @@ class Catalogue:
 
     def has(self, model: str) -> bool:
         """Say whether some upstream is known to have the model: such names are a closed set."""
-        return any(model in models for models in self._models.values())
+        return model in self._names
 
     def models(self) -> tuple[Model, ...]:
         """Return every model once, the first upstream's word winning, then the aliases."""
@@ -143,5 +144,6 @@ class Catalogue:
                 return False  # It was replaced meanwhile.
             self._serving.clear()
             self._models[name] = {model.id: msgspec.structs.replace(model, upstream=name) for model in models}
+            self._names = frozenset().union(*self._models.values())
             return True
         return False

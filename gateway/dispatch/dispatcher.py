@@ -74,7 +74,7 @@ class Dispatcher:
         observed.chat_type = request.chat_type
         serving = await self._catalogue.serving(model, request.chat_type)
         observed.model = model if self._catalogue.has(model) else ""
-        since = dialogue.since if dialogue else Turn()
+        since = dialogue.since if dialogue else _NO_TURN
         reply = _reply(request, model, caller, dialogue)
         run = DispatchRun(
             self._lending,
@@ -331,6 +331,7 @@ class Generation:
 
 
 _KEPT = frozenset({Media, TaskAccepted, Finish})
+_NO_TURN = Turn()
 
 
 def _completed(request: GenerationRequest, conversation: Conversation) -> GenerationRequest:

@@ -76,17 +76,18 @@ class _ChoiceSum:
         self.extra = _merge(self.extra or {}, extra)
 
     def choice(self, index: int, reason: FinishReason) -> Choice:
-        calls = (self.calls[number] for number in sorted(self.calls))
         return Choice(
             index=index,
             text="".join(self.text),
             reasoning="".join(self.reasoning),
-            tool_calls=tuple(
-                ToolCall(call_id, name, arguments or "{}") for call_id, name, arguments in calls
-            ),
+            tool_calls=self._tool_calls() if self.calls else (),
             finish_reason=reason,
             extra=self.extra,
         )
+
+    def _tool_calls(self) -> tuple[ToolCall, ...]:
+        calls = (self.calls[number] for number in sorted(self.calls))
+        return tuple(ToolCall(call_id, name, arguments or "{}") for call_id, name, arguments in calls)
 
 
 class Sum:
@@ -120,14 +121,13 @@ class Sum:
     def result(self) -> GenerationResult:
         """Return what has been added up so far."""
         reasons = self._finish.reasons
-        indices = sorted(self._choices) or [0]
+        indices = sorted(self._choices) or (0,)
+        choices = [
+            self._choice(index).choice(index, reasons[index] if index < len(reasons) else self._finish.reason)
+            for index in indices
+        ]
         return GenerationResult(
-            choices=tuple(
-                self._choice(index).choice(
-                    index, reasons[index] if index < len(reasons) else self._finish.reason
-                )
-                for index in indices
-            ),
+            choices=tuple(choices),
             media=tuple(self._media),
             usage=self._usage,
             task_id=self._task_id,

@@ -289,27 +289,26 @@ class Metrics:
             self.count(self.unmatched)
         else:
             method = observed.method if observed.method in _METHODS else _OTHER
-            self.count(self.http_requests, method, observed.route, str(observed.status))
-            self.observe(self.http_seconds, duration, method, observed.route)
+            self.http_requests.child((method, observed.route, str(observed.status))).add()
+            self.http_seconds.child((method, observed.route)).observe(duration)
         if observed.chat_type:
             self._record_generation(observed, duration)
 
     def _record_generation(self, observed: Observation, duration: float) -> None:
         labels = (observed.chat_type, observed.upstream or "_none", observed.model or _OTHER)
         error_type = observed.error_code if observed.error_code in self._error_types else _OTHER
-        self.observe(self.generation_seconds, duration, *labels, error_type)
+        self.generation_seconds.child((*labels, error_type)).observe(duration)
         first = observed.time_to_first_event
         if first is not None:
-            self.observe(self.first_token_seconds, first, *labels)
+            self.first_token_seconds.child(labels).observe(first)
         if observed.tokens_in or observed.tokens_out:
-            self.observe(self.tokens, observed.tokens_in, *labels, "input")
-            self.observe(self.tokens, observed.tokens_out, *labels, "output")
+            self.tokens.child((*labels, "input")).observe(observed.tokens_in)
+            self.tokens.child((*labels, "output")).observe(observed.tokens_out)
         if observed.client_gone:
-            self.count(self.aborts, observed.chat_type, "client")
+            self.aborts.child((observed.chat_type, "client")).add()
         if observed.upstream_seconds:
-            self.observe(
-                self.overhead_seconds, max(0.0, duration - observed.upstream_seconds), observed.chat_type
-            )
+            overhead = max(0.0, duration - observed.upstream_seconds)
+            self.overhead_seconds.child((observed.chat_type,)).observe(overhead)
         if observed.media and not observed.error_code:
             self._record_media(observed)
 

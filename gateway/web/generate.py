@@ -106,7 +106,7 @@ class Generate:
     async def _hand_over_whole(self, exchange: Exchange, generation: Answer) -> None:
         work = self._lasting(collect(generation.events()), drain=generation.costly)
         result = await self._watch.unless_gone(exchange.receive, work)
-        pieces = list(exchange.dialect.encode_result(generation.request, generation.reply, result))
+        pieces = tuple(exchange.dialect.encode_result(generation.request, generation.reply, result))
         headers = [*JSON, *_ignored(generation)]
         if len(pieces) == 1 and isinstance(pieces[0], bytes):
             await exchange.answer_body(pieces[0], headers)
@@ -178,8 +178,8 @@ async def _accepted(events: AsyncGenerator[AnyEvent, None]) -> str:
 
 
 def _ignored(generation: Answer) -> Headers:
-    names = ", ".join(map(_caller_word, generation.ignored))
-    return ((b"x-gateway-ignored", names.encode()),) if names else ()
+    ignored = generation.ignored
+    return ((b"x-gateway-ignored", ", ".join(map(_caller_word, ignored)).encode()),) if ignored else ()
 
 
 def _caller_word(name: str) -> str:

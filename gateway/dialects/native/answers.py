@@ -11,8 +11,7 @@ from gateway.dialects.token_usage import (
     CompletionDetails,
     PromptDetails,
     TokenUsage,
-    answer_size,
-    count_tokens,
+    count_answer,
 )
 from gateway.generation.events import Media, Usage
 from gateway.generation.requests import GenerationRequest
@@ -173,7 +172,7 @@ def _write_text(request: GenerationRequest, reply: Reply, result: GenerationResu
         created=reply.created,
         model=reply.model,
         choices=write_choices(result, reply.base_url),
-        usage=_text_usage(count_tokens(request, result.usage, answer_size(result))),
+        usage=_text_usage(count_answer(request, result)),
         response_id=reply.id,
         chat_id=reply.chat_id,
         parent_id=reply.parent_id or reply.id,

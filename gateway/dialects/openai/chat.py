@@ -25,7 +25,7 @@ from gateway.dialects.openai.chat_body import (
 from gateway.dialects.openai.chat_chunks import ChatChunkEncoder
 from gateway.dialects.openai.chat_completion import ChatCompletion, encode_with, write_choices
 from gateway.dialects.openai.objects import OpenAIObjects
-from gateway.dialects.token_usage import answer_size, count_tokens
+from gateway.dialects.token_usage import count_answer
 from gateway.generation.requests import GenerationRequest, ToolChoice
 from gateway.generation.results import GenerationResult, Reply
 
@@ -97,9 +97,9 @@ class OpenAIChatDialect(OpenAIObjects):
             created=reply.created,
             model=reply.model,
             choices=write_choices(result, reply.base_url),
-            usage=count_tokens(request, result.usage, answer_size(result)),
+            usage=count_answer(request, result),
         )
-        yield encode_with(body, result.extra)
+        return (encode_with(body, result.extra),)
 
 
 def _read_choice(body: ChatCompletionBody) -> ToolChoice | None:

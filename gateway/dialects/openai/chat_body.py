@@ -15,6 +15,7 @@ from gateway.generation.requests import (
     Message,
     ResponseFormat,
     Sampling,
+    TextPart,
     Thinking,
     Tool,
     ToolCall,
@@ -164,8 +165,7 @@ class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
     chat_template_kwargs: ChatTemplateOptions | None = None
 
 
-_NO_SAMPLING: Final = Sampling()
-_NO_THINKING: Final = Thinking()
+_NO_THINKING: Final = (None,) * 5
 _NO_REASONING: Final = Reasoning()
 _NO_TEMPLATE: Final = ChatTemplateOptions()
 
@@ -186,7 +186,7 @@ def read_delivery(options: ChatOptions) -> Delivery:
 def read_sampling(options: ChatOptions) -> Sampling:
     """Read how tokens are drawn."""
     stop = options.stop
-    sampling = Sampling(
+    return Sampling(
         temperature=options.temperature,
         top_p=options.top_p,
         max_tokens=options.max_completion_tokens or options.max_tokens,
@@ -199,19 +199,21 @@ def read_sampling(options: ChatOptions) -> Sampling:
         top_logprobs=options.top_logprobs,
         parallel_tool_calls=options.parallel_tool_calls,
     )
-    return _NO_SAMPLING if sampling == _NO_SAMPLING else sampling
 
 
 def read_thinking(options: ChatOptions) -> Thinking | None:
     """Read whether the model reasons first, in whichever of the five ways it was said."""
+    enabled, budget, effort = options.enable_thinking, options.thinking_budget, options.reasoning_effort
+    if (enabled, budget, effort, options.reasoning, options.chat_template_kwargs) == _NO_THINKING:
+        return None
     reasoning = options.reasoning or _NO_REASONING
     template = options.chat_template_kwargs or _NO_TEMPLATE
     thinking = Thinking(
-        enabled=_first(options.enable_thinking, template.enable_thinking, reasoning.enabled),
-        budget=_first(options.thinking_budget, template.thinking_budget, reasoning.max_tokens),
-        effort=_first(options.reasoning_effort, reasoning.effort),
+        enabled=_first(enabled, template.enable_thinking, reasoning.enabled),
+        budget=_first(budget, template.thinking_budget, reasoning.max_tokens),
+        effort=_first(effort, reasoning.effort),
     )
-    return None if thinking == _NO_THINKING else thinking
+    return None if thinking == Thinking() else thinking
 
 
 def read_response_format(options: ChatOptions) -> ResponseFormat | None:
@@ -251,7 +253,10 @@ def _read_message(message: ChatMessage, index: int) -> Message:
     role = message.role
     return Message(
         role="system" if role == "developer" else "tool" if role == "function" else role,
-        content=read_content(content, f"messages[{index}].content"),
+        # The usual content needs no name for its place.
+        content=(TextPart(content),)
+        if isinstance(content, str)
+        else read_content(content, f"messages[{index}].content"),
         name=message.name or "",
         tool_calls=_read_calls(message),
         tool_call_id=message.tool_call_id or "",

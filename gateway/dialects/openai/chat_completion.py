@@ -91,7 +91,9 @@ def _with(body: msgspec.Struct, extra: Mapping[str, Any] | None) -> Any:
 
 def _write_choice(choice: Choice, media: tuple[Media, ...], base_url: str) -> AnswerChoice:
     calls = tuple(map(_write_call, choice.tool_calls))
-    content = "\n".join(filter(None, (choice.text, media_lines(media, base_url))))
+    content = choice.text
+    if media:
+        content = "\n".join(filter(None, (content, media_lines(media, base_url))))
     message = AnswerMessage(
         content=content or (None if calls else ""),
         reasoning_content=choice.reasoning or UNSET,
