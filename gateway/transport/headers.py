@@ -14,7 +14,10 @@ class Headers:
     def get(self, name: str | bytes) -> bytes | None:
         """Return the first value of ``name``."""
         wanted = _key(name)
-        return next((value for field, value in self.raw if field == wanted), None)
+        for field, value in self.raw:
+            if field == wanted:
+                return value
+        return None
 
     def text(self, name: str | bytes, default: str = "") -> str:
         """Return the first value of ``name`` as text (header bytes are Latin-1), else ``default``."""

@@ -77,8 +77,9 @@ class Connection(asyncio.Protocol):
         self._watchdog.start(deadlines, started_at)
 
     def send(self, data: bytes) -> None:
-        """Send the whole request."""
-        self.write(data)
+        """Send the whole request, right after ``begin``."""
+        assert self._transport is not None
+        self._transport.write(data)
         self._watchdog.patience_ends = self.loop.time() + self._deadlines.first_byte
 
     def send_stream(self, head: bytes, body: AsyncIterable[bytes], length: int | None) -> None:
@@ -86,15 +87,11 @@ class Connection(asyncio.Protocol):
         self.write(head)
         self._upload = self.loop.create_task(self._run_upload(body, length))
 
-    async def wait(self, response: Response) -> None:
-        """Wait until ``response`` has something new, within the deadlines."""
+    def wait(self, response: Response) -> asyncio.Future[None]:
+        """Return what is done when ``response`` has something new, an error when a deadline has passed."""
         if response.status:
             self._watchdog.patience_ends = self.loop.time() + self._deadlines.between_bytes
-        try:
-            await response.wait()
-        finally:
-            if response.status:
-                self._watchdog.patience_ends = inf
+        return response.wait()
 
     def resume_if_paused(self) -> None:
         """Let the peer send again after back-pressure."""
@@ -193,6 +190,8 @@ class Connection(asyncio.Protocol):
         except TransportError as error:
             self.abort(error)
             return
+        if response.status and not response.awaited:
+            self._watchdog.patience_ends = inf
         if response.buffered > _HIGH_WATER and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
             self._transport.pause_reading()

@@ -4,10 +4,11 @@ import re
 from collections.abc import AsyncGenerator, AsyncIterable, Sequence
 from functools import lru_cache
 
-from gateway.transport.errors import InvalidRequest
-from gateway.transport.target import Target
+import msgspec
 
-__all__ = ["Body", "Fields", "declared_length", "encode_head", "sets", "slices"]
+from gateway.transport.errors import InvalidRequest
+
+__all__ = ["Body", "Fields", "Head", "prepare_head", "slices"]
 
 Fields = Sequence[tuple[bytes, bytes]]
 Body = bytes | AsyncIterable[bytes]
@@ -17,26 +18,39 @@ _BODY_METHODS = frozenset({"POST", "PUT", "PATCH"})
 _SLICE = 256 * 1024
 
 
-def encode_head(method: str, target: Target, fields: Fields, body: Body, form: bytes) -> bytes:
-    """Return the request line and the header section, with the blank line that ends it.
+class Head(msgspec.Struct, frozen=True, gc=False):
+    """A request line and header section, but for the framing of the body and the blank line."""
 
-    ``form`` is the request target as it goes on the wire. ``Host``, ``Accept-Encoding: identity`` and the
-    framing of the body are added where the caller has not set them. Raises ``InvalidRequest``.
-    """
-    fields = tuple(fields)
-    head = _head_without_framing(method, form, fields, target.authority)
-    declared = declared_length(fields)
-    if declared is None:
-        return b"\r\n".join((head, *_framing(method, body), b"\r\n"))
-    if isinstance(body, bytes) and declared != len(body):
-        raise InvalidRequest("content-length does not match the body")
-    return head + b"\r\n\r\n"
+    method: str
+    lines: bytes
+    declared: int | None
+    """The ``Content-Length`` that the caller has set."""
+    coded_allowed: bool
+    """Whether the caller has set ``Accept-Encoding``, and so expects a coded body."""
+
+    def encode(self, body: Body) -> bytes:
+        """Return the whole head. Raises ``InvalidRequest`` when ``body`` is not as long as declared."""
+        if self.declared is None:
+            return self.lines + self._framing(body)
+        if isinstance(body, bytes) and self.declared != len(body):
+            raise InvalidRequest("content-length does not match the body")
+        return self.lines + b"\r\n\r\n"
+
+    def _framing(self, body: Body) -> bytes:
+        if not isinstance(body, bytes):
+            return b"\r\ntransfer-encoding: chunked\r\n\r\n"
+        if body or self.method in _BODY_METHODS:
+            return b"\r\ncontent-length: %d\r\n\r\n" % len(body)
+        return b"\r\n\r\n"
 
 
 @lru_cache(maxsize=256)  # An account's calls begin with the same bytes each time.
-def _head_without_framing(
-    method: str, form: bytes, fields: tuple[tuple[bytes, bytes], ...], authority: bytes
-) -> bytes:
+def prepare_head(method: str, form: bytes, fields: tuple[tuple[bytes, bytes], ...], authority: bytes) -> Head:
+    """Check and encode what many requests have in common.
+
+    ``form`` is the request target as it goes on the wire. ``Host`` and ``Accept-Encoding: identity`` are
+    added where the caller has not set them. Raises ``InvalidRequest``.
+    """
     lines = [b"%b %b HTTP/1.1" % (_method(method), form)]
     names = [_field_name(name) for name, _ in fields]
     lines += [b"%b: %b" % field for field in fields]
@@ -50,22 +64,7 @@ def _head_without_framing(
     # Each join put in one CR and one LF; any further one came from a value.
     if head.count(b"\n") != len(lines) - 1 or head.count(b"\r") != len(lines) - 1 or b"\0" in head:
         raise InvalidRequest("a header value holds a line break or a NUL")
-    return head
-
-
-def declared_length(fields: Fields) -> int | None:
-    """Return the ``Content-Length`` that the caller has set. Raises ``InvalidRequest``."""
-    for name, value in fields:
-        if _field_name(name) == b"content-length":
-            if not value.isdigit():
-                raise InvalidRequest("content-length is not a number")
-            return int(value)
-    return None
-
-
-def sets(fields: Fields, wanted: bytes) -> bool:
-    """Return whether the caller has set a field; `wanted` is in lower case."""
-    return wanted in [_field_name(name) for name, _ in fields]
+    return Head(method, head, _declared_length(names, fields), b"accept-encoding" in names)
 
 
 async def slices(body: bytes) -> AsyncGenerator[bytes, None]:
@@ -74,10 +73,13 @@ async def slices(body: bytes) -> AsyncGenerator[bytes, None]:
         yield body[start : start + _SLICE]
 
 
-def _framing(method: str, body: Body) -> list[bytes]:
-    if not isinstance(body, bytes):
-        return [b"transfer-encoding: chunked"]
-    return [b"content-length: %d" % len(body)] if body or method in _BODY_METHODS else []
+def _declared_length(names: list[bytes], fields: Fields) -> int | None:
+    if b"content-length" not in names:
+        return None
+    value = fields[names.index(b"content-length")][1]
+    if not value.isdigit():
+        raise InvalidRequest("content-length is not a number")
+    return int(value)
 
 
 @lru_cache(maxsize=64)

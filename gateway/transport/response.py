@@ -36,7 +36,7 @@ class Response:
         "_refusal",
         "_waiter",
         "_waiting",
-        "_woken_at",
+        "_waits_since",
         "buffered",
         "complete",
         "error",
@@ -56,7 +56,7 @@ class Response:
         self._pieces: list[bytes] = []
         self._waiter: asyncio.Future[None] | None = None
         self._waiting = present_waiting()
-        self._woken_at = 0.0
+        self._waits_since = 0.0
         self._refusal: TransportError | None = None
         self._head_size = self._body_size = self._quiet = 0
         self._interim = self._announced = False
@@ -129,25 +129,28 @@ class Response:
         self.buffered = 0
         return body
 
-    async def wait(self) -> None:
-        """Wait until something has changed: the head, more of the body, its end or an error."""
+    def wait(self) -> asyncio.Future[None]:
+        """Return what is done when something has changed: the head, more of the body, its end or an error."""
         if self._waiter is not None:
             raise RuntimeError("two tasks read one response")
         self._waiter = self._loop.create_future()
-        self._woken_at = 0.0
-        began = monotonic()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            if self._waiting is not None:
-                # Until the bytes came: how long the woken reader stands in line is our own affair.
-                self._waiting.seconds += (self._woken_at or monotonic()) - began
+        self._waits_since = monotonic()
+        return self._waiter
+
+    @property
+    def awaited(self) -> bool:
+        """Whether somebody waits for news."""
+        return self._waiter is not None
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-            self._woken_at = monotonic()
+        waiter, self._waiter = self._waiter, None
+        if waiter is None:
+            return
+        if self._waiting is not None:
+            # Until the bytes came: how long the woken reader stands in line is our own affair.
+            self._waiting.seconds += monotonic() - self._waits_since
+        if not waiter.done():
+            waiter.set_result(None)
 
     # The parser's side.
 

@@ -18,7 +18,7 @@ from gateway.transport.limits import Caps, Deadlines
 from gateway.transport.pool import Pool
 from gateway.transport.protocol import Connection
 from gateway.transport.proxy import open_tunnel, parse_proxy
-from gateway.transport.request import Body, Fields, declared_length, encode_head, sets, slices
+from gateway.transport.request import Body, Fields, Head, prepare_head, slices
 from gateway.transport.response import Response
 from gateway.transport.target import Target, split_url
 from gateway.transport.waiting import present_waiting
@@ -96,17 +96,18 @@ class Transport:
         started_at = asyncio.get_running_loop().time()
         deadlines = deadlines or self._deadlines
         target = split_url(url)
-        head = self._encode_head(method, target, headers, body)
+        head = self._prepare_head(method, target, tuple(headers))
+        message = head.encode(body)
         connection = self._pool.take(target.origin) or await self._connect(target, deadlines)
         response = Response(
             connection.loop,
             caps or self._caps,
             bodiless=method == "HEAD",
-            coded_allowed=sets(headers, b"accept-encoding"),
+            coded_allowed=head.coded_allowed,
         )
         try:
             connection.begin(response, deadlines, started_at)
-            _write(connection, head, body, headers)
+            _write(connection, message, body, head.declared)
             while not response.status:
                 if response.error is not None:
                     raise response.error
@@ -120,11 +121,11 @@ class Transport:
         """Close every connection, those in use too; later calls of ``send`` fail."""
         await self._pool.aclose()
 
-    def _encode_head(self, method: str, target: Target, headers: Fields, body: Body) -> bytes:
+    def _prepare_head(self, method: str, target: Target, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
         if self._proxy is None or target.secure:
-            return encode_head(method, target, headers, body, target.path)
+            return prepare_head(method, target.path, fields, target.authority)
         absolute = b"http://" + target.authority + target.path
-        return encode_head(method, target, (*headers, *self._proxy.fields), body, absolute)
+        return prepare_head(method, absolute, (*fields, *self._proxy.fields), target.authority)
 
     async def _connect(self, target: Target, deadlines: Deadlines) -> Connection:
         if self._pool.closed:
@@ -188,6 +189,9 @@ class Exchange:
 
     async def read(self) -> bytes:
         """Return the whole body."""
+        if self._response.complete:  # a small answer is there with its head
+            self.close()
+            return self._response.take()
         return b"".join([piece async for piece in self])
 
     def close(self) -> None:
@@ -233,9 +237,9 @@ class Exchange:
         self.close()
 
 
-def _write(connection: Connection, head: bytes, body: Body, headers: Fields) -> None:
+def _write(connection: Connection, head: bytes, body: Body, declared: int | None) -> None:
     if not isinstance(body, bytes):
-        connection.send_stream(head, body, declared_length(headers))
+        connection.send_stream(head, body, declared)
     elif len(body) > _ONE_WRITE:
         connection.send_stream(head, slices(body), len(body))
     else:

@@ -34,7 +34,7 @@ class Watchdog:
         """Guard an exchange that began at ``started_at``."""
         self._tick = min(deadlines.first_byte, deadlines.between_bytes)
         self.total_ends = started_at + deadlines.total
-        fires_at = min(self._loop.time() + self._tick, self.total_ends)
+        fires_at = min(started_at + self._tick, self.total_ends)
         if self._fires_at > fires_at:
             self._arm(fires_at)
 
