@@ -4,13 +4,25 @@ What may be absent may also be null. Parts whose form varies stay raw until some
 odd one costs itself only and never the text beside it.
 """
 
+import re
 from typing import TypeVar
 
 import msgspec
 
 from gateway.generation.events import Usage
 
-__all__ = ["Choice", "Delta", "Extra", "Frame", "Items", "Picture", "read_frame", "read_part", "read_usage"]
+__all__ = [
+    "Choice",
+    "Delta",
+    "Extra",
+    "Frame",
+    "Items",
+    "Picture",
+    "may_hold_text",
+    "read_frame",
+    "read_part",
+    "read_usage",
+]
 
 T = TypeVar("T")
 
@@ -84,6 +96,7 @@ class _Usage(msgspec.Struct, frozen=True, gc=False):
     height: int | None = None
 
 
+_WORD = re.compile(rb"[\w .:\[\]-]{0,64}")
 _decode_frame = msgspec.json.Decoder(Frame).decode
 _usage = msgspec.json.Decoder(_Usage)
 
@@ -94,6 +107,18 @@ def read_frame(data: bytes) -> Frame | None:
         return _decode_frame(data)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+
+
+def may_hold_text(data: bytes) -> bool:
+    """Whether what is not an event may have been a piece of the answer: cut, or in another form.
+
+    A word (an end marker, a proxy's ping) and whole JSON without choices are none.
+    """
+    try:
+        found = msgspec.json.decode(data)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return _WORD.fullmatch(data.strip()) is None
+    return isinstance(found, dict) and "choices" in found
 
 
 def read_part(raw: msgspec.Raw, decoder: msgspec.json.Decoder[T]) -> T | None:

@@ -12,7 +12,7 @@ from gateway.generation.events import AnyEvent, Finish, FinishReason, ReasoningD
 from gateway.generation.requests import GenerationRequest
 
 from .errors import find_complaint, scrub
-from .frames import Choice, Delta, Extra, Frame, Items, read_frame, read_part, read_usage
+from .frames import Choice, Delta, Extra, Frame, Items, may_hold_text, read_frame, read_part, read_usage
 from .pictures import Gallery, markdown_pictures
 from .tools import ToolCallParser, offered_tools
 
@@ -100,11 +100,13 @@ class AnswerReader:
         self._chat = chat
         self._gallery = Gallery(is_private)
         self._tools = ToolCallParser() if offered_tools(request) else None
-        self._text = self._text_for(request)
+        self._draws = request.chat_type == "t2i"
+        self._text = self._text_for()
         self._thoughts = _Thoughts()
         self._usage = msgspec.Raw()
         self._reason: FinishReason = "stop"
         self._broken = 0
+        self._torn = False
         self._thought = False
         self._spoke = False
         self.response_id = ""
@@ -141,6 +143,8 @@ class AnswerReader:
             _log.warning("skipped %d unreadable frames of an answer", self._broken)
         if not self.finished:
             raise self._cut()
+        if self._torn and not (self._draws and self._gallery):
+            raise InvalidAnswer("A piece of the provider's answer cannot be read.", sent=True)
         last = list(self._text.close())
         if not (self._spoke or self._gallery):
             raise EmptyAnswer("The provider's answer is empty.", sent=True)
@@ -149,14 +153,19 @@ class AnswerReader:
         return [*last, Finish("tool_calls" if self._tools and self._tools.calls else self._reason)]
 
     def _unreadable(self, data: bytes) -> Iterable[AnyEvent]:
-        """Read frames that a line of blanks parted instead of an empty one; count what is no frame."""
+        """Read frames that a line of blanks parted instead of an empty one; count what is no frame.
+
+        What is skipped before the end may have been a piece of the answer, which is not surely whole then.
+        """
         if b"\n" in data:
             return chain.from_iterable(map(self.read, data.split(b"\n")))
-        self._broken += data.strip() not in (b"", b"[DONE]")
+        if data.strip() not in (b"", b"[DONE]"):
+            self._broken += 1
+            self._torn = self._torn or (not self.finished and may_hold_text(data))
         return ()
 
-    def _text_for(self, request: GenerationRequest) -> _Text:
-        if request.chat_type == "t2i":
+    def _text_for(self) -> _Text:
+        if self._draws:
             return _Caption(self._gallery)
         return self._tools or _PlainText()
 

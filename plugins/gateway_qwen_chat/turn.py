@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from itertools import chain
 
-from gateway.generation.errors import AnswerCut, EmptyAnswer, GatewayError, UpstreamTimeout
+from gateway.generation.errors import AnswerCut, GatewayError, InvalidAnswer, UpstreamTimeout
 from gateway.generation.events import AnyEvent, Thread
 from gateway.generation.requests import GenerationRequest
 from gateway.plugin_api import Account, EventDecoder, Exchange, ServerSentEvent, TransportError
@@ -92,7 +92,7 @@ class StreamedTurn:
                     data = await _next_piece(exchange, over=reader.finished)
             for event in chain(_events(reader, decoder.close()), reader.close()):
                 yield event
-        except (AnswerCut, EmptyAnswer, UpstreamTimeout):
+        except (AnswerCut, InvalidAnswer, UpstreamTimeout):
             found = await self._stored_pictures(place, reader)
             if not found:
                 raise

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.generation.errors import AnswerCut, EmptyAnswer, GatewayError
+from gateway.generation.errors import AnswerCut, EmptyAnswer, GatewayError, InvalidAnswer
 from gateway.generation.events import AnyEvent, Finish, Media, Thread
 from gateway.generation.requests import GenerationRequest, Message, TextPart, Tool
 from gateway.plugin_api import EventDecoder
@@ -49,6 +49,10 @@ def read(name: str, pieces: list[bytes]) -> tuple[list[AnyEvent], GatewayError |
         return events + reader.close(), None
     except GatewayError as error:
         return events, error
+
+
+def frame(**delta: Any) -> bytes:
+    return json.dumps({"choices": [{"delta": {"phase": "answer", "status": "typing", **delta}}]}).encode()
 
 
 @pytest.fixture(autouse=True)
@@ -152,15 +156,78 @@ def test_a_picture_without_its_end_is_cut() -> None:
         reader.close()
 
 
+WORD = frame(content="Hi")
+PICTURE = frame(content="https://cdn.example.test/a.png", phase="image_gen")
+ANSWERED = frame(content="", status="finished")
+DRAWN = frame(content="", phase="image_gen", status="finished")
+TORN = [
+    WORD[:-20],
+    WORD[20:],
+    b"\xff" + WORD,
+    WORD.replace(b'"Hi"', b"17"),
+    b'{"choices":{}}',
+    b"<p>",
+    b"ping\n" + WORD[:-1],
+]
+NOISE = [
+    b"",
+    b"  ",
+    b"[DONE]",
+    b"ping",
+    b"keep-alive 12",
+    b"null",
+    b"[]",
+    b'"x"',
+    b'{"response_id":5}',
+    b"1\n2",
+]
+
+
+def answer(name: str, *frames: bytes) -> GatewayError | None:
+    """Return what is wrong with an answer of these frames."""
+    return read(
+        name, [b"".join(b"data: " + line + b"\n" for line in one.split(b"\n")) + b"\n" for one in frames]
+    )[1]
+
+
+@pytest.mark.parametrize("torn", TORN)
+@pytest.mark.parametrize("at", [0, 1, 2])
+def test_a_text_that_may_lack_a_piece_is_no_whole_one(torn: bytes, at: int) -> None:
+    frames = [WORD, WORD, ANSWERED]
+    frames.insert(at, torn)
+    error = answer("t2t", *frames)
+    assert type(error) is InvalidAnswer
+    assert error.sent
+
+
+@pytest.mark.parametrize("noise", NOISE)
+def test_what_holds_no_text_may_come_anywhere(noise: bytes) -> None:
+    assert answer("t2t", noise, WORD, noise, ANSWERED, noise) is None
+
+
+@pytest.mark.parametrize("torn", TORN)
+def test_nothing_behind_its_end_spoils_a_text(torn: bytes) -> None:
+    assert answer("t2t", WORD, ANSWERED, torn) is None
+
+
+@pytest.mark.parametrize("torn", TORN)
+def test_a_picture_that_is_there_is_whole_whatever_came_beside_it(torn: bytes) -> None:
+    assert answer("t2i", torn, PICTURE, torn, DRAWN) is None
+
+
+def test_a_lost_picture_is_no_refusal() -> None:
+    assert type(answer("t2i", WORD, TORN[0], DRAWN)) is InvalidAnswer
+
+
+def test_a_text_with_a_picture_in_it_may_lack_a_piece_too() -> None:
+    assert type(answer("t2t", WORD, PICTURE, TORN[0], ANSWERED)) is InvalidAnswer
+
+
 def test_blanks_alone_are_no_answer() -> None:
     reader = make_reader("t2t")
     list(reader.read(frame(content=" \n", status="finished")))
     with pytest.raises(EmptyAnswer):
         reader.close()
-
-
-def frame(**delta: Any) -> bytes:
-    return json.dumps({"choices": [{"delta": {"phase": "answer", "status": "typing", **delta}}]}).encode()
 
 
 _WORDS = ["choices", "delta", "content", "phase", "status", "extra", "usage", "error", "code", "data"]

@@ -167,7 +167,28 @@ async def test_a_cut_is_never_a_finish(upstream, account, sandbox, kind):
         await listen(upstream, ask("Tell me about rivers."), account)
 
 
-@pytest.mark.parametrize("kind", ["malformed_frame", "done_frame", "wrong_content_type", "slow"])
+async def test_a_torn_frame_ends_an_answer_with_an_error_behind_what_came(upstream, account, sandbox):
+    await sandbox.fault("malformed_frame", endpoint="completions", after=3)
+    seen = []
+
+    async def hear():
+        async with aclosing(upstream.stream(ask("Tell me about rivers."), account, None)) as events:
+            async for event in events:
+                seen.append(type(event))  # noqa: PERF401 - what came before the error counts
+
+    with pytest.raises(InvalidAnswer):
+        await hear()
+    assert seen.count(TextDelta) > 3
+    assert Finish not in seen
+
+
+async def test_a_picture_that_was_torn_is_found_in_its_chat(upstream, account, sandbox):
+    await sandbox.fault("malformed_frame", endpoint="completions", chat_type="t2i", after=1)
+    events = await listen(upstream, ask("A lake at dawn", "t2i"), account)
+    assert (events[-1], sum(isinstance(event, Media) for event in events)) == (Finish(), 1)
+
+
+@pytest.mark.parametrize("kind", ["done_frame", "wrong_content_type", "slow"])
 async def test_odd_but_whole_answers_are_answers(upstream, account, sandbox, kind):
     await sandbox.fault(kind, endpoint="completions", after=3)
     assert (await listen(upstream, ask("Tell me about rivers."), account))[-1] == Finish()
