@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from gateway.generation.errors import GatewayError, InvalidAnswer, NotFound, UpstreamError
 from gateway.generation.events import Thread
@@ -30,7 +31,8 @@ __all__ = ["Client", "is_safe_id"]
 
 _log = logging.getLogger(__name__)
 
-_CONTROL = Deadlines(first_byte=30.0, total=60.0)
+_CONTROL_FIRST_BYTE = 30.0
+_CONTROL_TOTAL = 60.0
 _ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
 _BLANK = b" \t\r\n\xef\xbb\xbf"
 
@@ -55,6 +57,7 @@ class Client:
         self._settings = settings
         self._transport = transport
         self._media_deadlines = media_deadlines
+        self._control_deadlines = _for_control(transport.deadlines)
         fixed = {"source": "web", **settings.headers}
         if settings.version:
             fixed["version"] = settings.version
@@ -82,14 +85,8 @@ class Client:
 
     async def complete(self, request: GenerationRequest, thread: Thread, account: Account) -> bytes:
         """Make a completion that is not streamed, and return its JSON."""
-        return await self.call(
-            "POST",
-            _completions(thread),
-            account,
-            completion_body(request, thread),
-            named=True,
-            deadlines=self._turn_deadlines(request),
-        )
+        body, deadlines = completion_body(request, thread), self._turn_deadlines(request)
+        return await self._call("POST", _completions(thread), account, body, named=True, deadlines=deadlines)
 
     @asynccontextmanager
     async def stream(
@@ -114,13 +111,24 @@ class Client:
         body: bytes = b"",
         *,
         named: bool = False,
-        deadlines: Deadlines | None = _CONTROL,
     ) -> bytes:
-        """Make a call with one JSON answer and return it. Raises the error that the answer is.
+        """Make a call that takes no time, and return its JSON answer. Raises the error that the answer is.
 
         `named`: the call names an object, so that "not found" is about this object; otherwise it can only
         mean that the address is wrong.
         """
+        return await self._call(method, path, account, body, named=named, deadlines=self._control_deadlines)
+
+    async def _call(
+        self,
+        method: str,
+        path: str,
+        account: Account,
+        body: bytes,
+        *,
+        named: bool,
+        deadlines: Deadlines | None,
+    ) -> bytes:
         answer = await fetch(
             self._transport,
             method,
@@ -157,6 +165,15 @@ class Client:
         bearer = [(b"authorization", b"Bearer " + token)] if carrier != "cookie" else []
         cookie = [(b"cookie", b"token=" + token)] if carrier != "bearer" else []
         return [*bearer, *cookie]
+
+
+def _for_control(own: Deadlines) -> Deadlines:
+    """Return the deadlines of a call that takes no time, none later than the operator's own."""
+    return replace(
+        own,
+        first_byte=min(own.first_byte, _CONTROL_FIRST_BYTE),
+        total=min(own.total, _CONTROL_TOTAL),
+    )
 
 
 def _completions(thread: Thread) -> str:

@@ -110,6 +110,23 @@ async def test_one_odd_failure_puts_no_account_out_of_use(tmp_path):
         assert {await ask(gateway, "openai") for _ in range(len(FAULTS))} == {200}
 
 
+@pytest.mark.parametrize("body", [{"message": "hello"}, {"message": "hello", "stream": True}])
+@pytest.mark.parametrize("accounts", [["a"], ["a", "b"]])
+async def test_a_chat_that_is_not_made_in_time_holds_no_account(tmp_path, accounts, body):
+    async with (
+        provider(tmp_path) as qwen,
+        fleet(tmp_path, configure(qwen.url, accounts, tables=IMPATIENT)) as gateway,
+    ):
+        await qwen.strike("stall", endpoint="chats.new", times=1)
+        begun = time.perf_counter()
+        answer = await gateway.client(0).post("/api/chat", json=body)
+        assert time.perf_counter() - begun < 3
+        assert answer.status_code == (504 if len(accounts) == 1 else 200), answer.text
+        assert all(known["in_flight"] == 0 for known in (await status_of(gateway.client(0))).values())
+        assert len(await qwen.journal(endpoint="completions")) == len(accounts) - 1
+        assert await ask(gateway, "native") == 200
+
+
 async def test_accounts_that_keep_failing_are_left_alone_after_a_few_times(tmp_path, capsys):
     async with (
         provider(tmp_path) as qwen,

@@ -80,7 +80,7 @@ async def transport(anyio_backend: str) -> AsyncGenerator[Transport, None]:
 async def make_upstream(transport: Transport, tmp_path: Path) -> AsyncGenerator[MakeUpstream, None]:
     made = []
 
-    def make(url: str, **options: object) -> QwenChatUpstream:
+    def make(url: str, transport: Transport = transport, **options: object) -> QwenChatUpstream:
         context = UpstreamContext(name="qwen", transport=transport, data_dir=tmp_path)
         options = {"busy_waits": (0.02, 0.2), **options}
         made.append(QwenChatUpstream(QwenChatSettings(base_url=url, **options), context))

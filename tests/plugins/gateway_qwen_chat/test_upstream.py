@@ -1,6 +1,7 @@
 """The whole wire, against the sandbox on a real socket."""
 
 import asyncio
+import time
 from contextlib import aclosing
 
 import msgspec
@@ -17,7 +18,9 @@ from gateway.generation.errors import (
     InvalidAnswer,
     NotFound,
     RateLimited,
+    UpstreamTimeout,
     UpstreamUnavailable,
+    UpstreamUnreachable,
     VerificationRequired,
 )
 from gateway.generation.events import Finish, Media, ReasoningDelta, TextDelta, Thread, ToolCallDelta, Usage
@@ -32,7 +35,7 @@ from gateway.generation.requests import (
 )
 from gateway.generation.results import GenerationResult, collect
 from gateway.generation.views import StoredFile
-from gateway.plugin_api import Mode
+from gateway.plugin_api import Deadlines, Mode, Transport
 from gateway_qwen_chat import QwenChatUpstream
 
 pytestmark = pytest.mark.anyio
@@ -194,6 +197,36 @@ async def test_odd_but_whole_answers_are_answers(upstream, account, sandbox, kin
     assert (await listen(upstream, ask("Tell me about rivers."), account))[-1] == Finish()
 
 
+async def all_idle(transport):
+    async with asyncio.timeout(1):
+        while transport.open_connections > transport.idle_connections:
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "how"), [("stall", {}), ("slow", {"head_seconds": 5.0}), ("lost_answer", {})]
+)
+@pytest.mark.parametrize("chat_type", ["t2t", "t2i"])
+async def test_a_chat_that_is_not_made_in_time_leaves_nothing_behind(
+    make_upstream, account, sandbox, chat_type, kind, how
+):
+    impatient = Transport(deadlines=Deadlines(first_byte=0.3, between_bytes=0.3))
+    upstream = make_upstream(sandbox.url, transport=impatient, delete_chats=True)
+    await sandbox.fault(kind, endpoint="chats.new", **how)
+    begun = time.monotonic()
+    with pytest.raises(UpstreamUnreachable if kind == "lost_answer" else UpstreamTimeout) as caught:
+        await listen(upstream, ask("Hello", chat_type), account)
+    assert time.monotonic() - begun < 2
+    assert caught.value.sent
+    await all_idle(impatient)
+    assert not await sandbox.journal("completions")
+    assert (await listen(upstream, ask("Hello", chat_type), account))[-1] == Finish()
+    await upstream.aclose()
+    deleted = {entry["chat_id"] for entry in await sandbox.journal("chats.delete")}
+    assert deleted == {entry["chat_id"] for entry in await sandbox.journal("completions")}
+    await impatient.aclose()
+
+
 async def test_somebody_elses_chat_is_not_found(upstream, account, other_account, sandbox):
     events = await listen(upstream, ask("Hello"), account)
     with pytest.raises(NotFound):
@@ -232,9 +265,7 @@ async def test_a_client_that_leaves_frees_the_connection(upstream, account, sand
         async for event in events:
             if isinstance(event, TextDelta):
                 break
-    async with asyncio.timeout(1):
-        while transport.open_connections > transport.idle_connections:
-            await asyncio.sleep(0)
+    await all_idle(transport)
 
 
 async def test_models_are_read_from_the_list(upstream, account):
