@@ -10,7 +10,7 @@ INSTALL_SELF := $(PIP) --no-build-isolation -e .
 COMPILE := uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint fmt generate crash bench bench-rivals profile e2e lock clean
+.PHONY: help serve test lint fmt generate crash faults bench bench-rivals profile e2e lock clean
 
 help:  ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -39,6 +39,9 @@ generate: $(VENV)/.dev  ## Write the generated files anew
 
 crash: $(VENV)/.dev  ## Kill real gateways at random times and compare what was promised with what is there
 	$(BIN)/pytest -m slow tests/crash
+
+faults: $(VENV)/.dev  ## Run the long forms of the fault tests
+	$(BIN)/pytest -m slow tests/faults
 
 bench: $(VENV)/.dev  ## Measure against nginx, if it is installed
 	$(BIN)/python -m tests.bench

@@ -24,7 +24,7 @@ __all__ = ["main"]
 
 @click.command(help=__doc__.splitlines()[0])
 @click.option(
-    "--quick", is_flag=True, help="Less than a minute: short loads, two rounds, the telling workloads."
+    "--quick", is_flag=True, help="About two minutes: short loads, two rounds, the telling workloads."
 )
 @click.option("--only", multiple=True, metavar="W1", help="Only this workload; may be repeated.")
 @click.option("--rivals", is_flag=True, help="With LiteLLM and Portkey, where installed.")

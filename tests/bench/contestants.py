@@ -21,11 +21,12 @@ __all__ = [
     "Running",
     "Wire",
     "ask",
+    "await_answer",
     "run_contestant",
 ]
 
-Wire = Literal["chat", "images", "native"]
-"""A group of routes: `chat`, `images`, or `native` (the gateway's own API over the Qwen chat wire)."""
+Wire = Literal["chat", "images", "native", "videos"]
+"""A group of routes: `chat`, `images`, or the gateway's own API over the Qwen chat wire, texts or videos."""
 
 _PATIENCE = 90.0
 _PROBE = '{"model":"bench","messages":[{"role":"user","content":"hello"}]}'
@@ -117,7 +118,7 @@ def run_contestant(contestant: Contestant, mock_port: int, label: str) -> Iterat
         return
     process = spawn(launch.argv, CONTESTANT_CORE, log=folder / "log", env=launch.env, cwd=folder)
     with stopping(process):
-        _wait_for_answer(process, port, headers, folder / "log")
+        await_answer(process, port, headers, folder / "log")
         yield Running(contestant.name, port, headers, process.pid, time.monotonic() - started)
 
 
@@ -133,7 +134,8 @@ def ask(port: int, headers: Sequence[str], path: str, body: str) -> tuple[int, b
         connection.close()
 
 
-def _wait_for_answer(process: Popen[bytes], port: int, headers: Sequence[str], log: Path) -> None:
+def await_answer(process: Popen[bytes], port: int, headers: Sequence[str], log: Path) -> None:
+    """Wait until a started process answers; raises `NeverAnsweredError`."""
     deadline = time.monotonic() + _PATIENCE
     while not _answers(port, headers):
         if process.poll() is not None or time.monotonic() > deadline:

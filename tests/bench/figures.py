@@ -25,6 +25,7 @@ __all__ = [
     "paired_ratio",
     "per_second",
     "ready_seconds",
+    "seen",
 ]
 
 Round = Mapping[str, Sample]
@@ -138,6 +139,11 @@ def ready_seconds(round_: Round, name: str) -> float | None:
 def help_seconds(round_: Round, name: str) -> float | None:
     """How long the command line takes to show its help."""
     return round_[name].help_seconds
+
+
+def seen(name: str) -> Figure:
+    """A figure that only one kind of workload has, by its name."""
+    return lambda round_, contestant: round_[contestant].seen.get(name)
 
 
 def _counts_chunks(sample: Sample) -> bool:

@@ -7,10 +7,12 @@ from pathlib import Path
 import msgspec
 
 from tests.bench.contestants import Launch, Wire
+from tests.bench.history import write_history
 
-__all__ = ["Gateway", "Shape"]
+__all__ = ["COMMAND", "KEY", "Gateway", "Shape"]
 
-_KEY = "sk-bench-0"
+COMMAND = Path(sys.executable).with_name("gateway")
+KEY = "sk-bench-0"
 
 _TOP = """
 [auth]
@@ -38,10 +40,11 @@ base_url = "http://127.0.0.1:{mock_port}"
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """How large the configuration is, and which upstream serves text."""
+    """How large the configuration is, how many finished tasks there are, and which upstream serves text."""
 
     accounts: int = 1
     keys: int = 1
+    tasks: int = 0
     text_upstream: str = "local"
 
 
@@ -51,27 +54,29 @@ _SMALL = Shape()
 class Gateway:
     """`gateway serve` as an operator starts it: keys, ledger, leases, metrics, logs, SQLite."""
 
-    wires: frozenset[Wire] = frozenset({"chat", "images", "native"})
+    wires: frozenset[Wire] = frozenset({"chat", "images", "native", "videos"})
 
     name = "gateway"
 
     def __init__(self, shape: Shape = _SMALL, command: Sequence[str | Path] = ()) -> None:
         self._shape = shape
-        self._command = command or (_executable(),)
+        self._command = command or (COMMAND,)
 
     def available(self) -> bool:
-        return _executable().exists()
+        return COMMAND.exists()
 
     def help_argv(self) -> Sequence[str]:
         """The command whose time is the time of `--help`."""
-        return (str(_executable()), "--help")
+        return (str(COMMAND), "--help")
 
     def headers(self, mock_port: int) -> Sequence[str]:
-        return (f"authorization: Bearer {_KEY}",)
+        return (f"authorization: Bearer {KEY}",)
 
     def launch(self, port: int, mock_port: int, folder: Path) -> Launch | None:
         for remains in folder.glob("gateway.db*"):
             remains.unlink()
+        if self._shape.tasks:
+            write_history(f"{folder}/gateway.db", "bench-0", self._shape.tasks)
         config = folder / "gateway.toml"
         config.write_text(self._toml(mock_port, f"sqlite:///{folder}/gateway.db"))
         return Launch(
@@ -94,7 +99,3 @@ class Gateway:
 
 def _tables(name: str, body: str, count: int) -> str:
     return "\n".join(f"[[{name}]]\n{body.format(number)}" for number in range(count))
-
-
-def _executable() -> Path:
-    return Path(sys.executable).with_name("gateway")

@@ -6,7 +6,7 @@ from enum import StrEnum
 import msgspec
 
 from tests.bench import figures
-from tests.bench.figures import Figure, Round
+from tests.bench.figures import Figure, Round, seen
 
 __all__ = ["ROWS", "Row", "Verdict", "achieved", "judge"]
 
@@ -76,6 +76,32 @@ def _latency(workload: str) -> tuple[Row, ...]:
     )
 
 
+def _videos(workload: str, *soon: Row) -> tuple[Row, ...]:
+    """Figures of many videos in flight; `soon` is what is promised of their ends."""
+    return (
+        Row(workload, "end to visible p50, s", seen("visible_p50_s"), ",.1f"),
+        *soon,
+        Row(workload, "polls per task", seen("polls_each"), ",.1f"),
+        Row(workload, "most polls of an account a second", seen("polls_busiest"), ",.0f", "", 20, 20),
+        Row(workload, "a task's polls, s apart", seen("poll_again_s"), ",.2f", "", 2, 2, more_is_better=True),
+        Row(workload, "CPU ms per task", seen("cpu_ms_each"), ",.1f"),
+        Row(workload, "chat p99 meanwhile, ms", seen("chat_p99_ms"), ",.1f", "", 100, 50),
+        Row(workload, "chats that failed", seen("chat_errors"), ",.0f", "", 0, 0),
+    )
+
+
+def _over_eight_accounts(workload: str) -> tuple[Row, ...]:
+    p99 = Row(workload, "end to visible p99, s", seen("visible_p99_s"), ",.1f", "", 10, 8)
+    return _videos(workload, p99)
+
+
+def _over_one_account(workload: str) -> tuple[Row, ...]:
+    """All tasks take part in rounds, which are as long as the budget says."""
+    p99 = Row(workload, "end to visible p99, s", seen("visible_p99_s"), ",.1f")
+    rounds = Row(workload, "p99 x budget / tasks", seen("visible_p99_rounds"), ",.2f", "", 1.2, 1.1)
+    return _videos(workload, p99, rounds)
+
+
 ROWS: tuple[Row, ...] = (
     Row("W1", "answers a second", figures.per_second, against="nginx", more_is_better=True),
     Row("W1", "answers a second", figures.per_second, ",.0f", "litellm", 80, 200, more_is_better=True),
@@ -103,4 +129,14 @@ ROWS: tuple[Row, ...] = (
     Row("W9", "start to first answer, s", figures.ready_seconds, ".2f", "", 1.5, 0.8),
     Row("W9", "idle memory, MB", figures.idle_megabytes, ",.1f", "", 90, 60),
     Row("W9", "--help, s", figures.help_seconds, ".2f", "", 0.3, 0.3),
+    Row("W10", "a loan, SQLite, µs", seen("free_sqlite_us"), ",.1f", "", 50, 10),
+    Row("W10", "a loan, memory, µs", seen("free_memory_us"), ",.1f", "", 50, 10),
+    Row("W10", "with a limit, SQLite, µs", seen("limited_sqlite_us"), ",.1f", "", 50, 40),
+    Row("W10", "with a limit, memory, µs", seen("limited_memory_us"), ",.1f", "", 50, 40),
+    Row("W10", "with a limit, Valkey, round trips", seen("limited_valkey_trips"), ",.2f", "", 1, 1),
+    Row("W11", "kB each", figures.kilobytes_each, ",.1f", "", 30, 20),
+    *_over_eight_accounts("W12-8"),
+    *_over_one_account("W12-1"),
+    *_over_eight_accounts("W13-8"),
+    *_over_one_account("W13-1"),
 )

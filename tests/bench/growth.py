@@ -6,7 +6,6 @@ Each axis runs one small load at several sizes, fits cost = c * size ** exponent
 The fit and the last step must both keep the promise: a steep end hides behind a long flat beginning.
 """
 
-import subprocess
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -18,25 +17,28 @@ from rich.table import Table
 from tests.bench import figures
 from tests.bench.__main__ import terminal
 from tests.bench.chart import Curve, draw
+from tests.bench.claims import cost_on_sqlite, cost_on_valkey
 from tests.bench.contestants import Contestant, Nginx, Running, run_contestant
 from tests.bench.figures import Round
 from tests.bench.gateway import Gateway, Shape
 from tests.bench.machine import FOLDER, prepare
 from tests.bench.measure import measure
-from tests.bench.tools import Mock, load_argv, mock_server, read_result
-from tests.bench.workloads import Workload, answers, slow_streams
+from tests.bench.tools import Mock, mock_server
+from tests.bench.workloads import Workload, answers, catalogue, chosen, slow_streams
 
 __all__ = ["AXES", "Axis", "main", "run_axis"]
 
-AxisName = Literal["accounts", "keys", "tasks", "streams", "messages"]
+AxisName = Literal["accounts", "keys", "status", "create", "claims", "claims-valkey", "streams", "messages"]
 
 _ROUNDS = 3
 _TASK_BODY = '{"model":"bench","message":"A video.","chatType":"t2v","waitForCompletion":false}'
+_TASKS = (1, 100, 10_000, 100_000)
 
 
 class Axis(msgspec.Struct, frozen=True):
     """One thing that grows. `limit` is the largest exponent that still counts as promised.
 
+    Its cost is that of a request of `workload`, or what `cost` measures in this process.
     A tenth leaves room for noise and for the logarithm of a search.
     """
 
@@ -44,12 +46,25 @@ class Axis(msgspec.Struct, frozen=True):
     title: str
     sizes: Sequence[int]
     limit: float
-    workload: Callable[[int], Workload]
+    workload: Callable[[int], Workload] | None = None
+    cost: Callable[[int], float] | None = None
     gateway_only: bool = True
 
 
 def _small(_: int) -> Workload:
     return answers(1.0)
+
+
+def _status(_: int) -> Workload:
+    (status,) = chosen(catalogue(), ("W8",))
+    return msgspec.structs.replace(status, load={**status.load, "seconds": 1.0, "warmup": 0.2})
+
+
+def _create(_: int) -> Workload:
+    load = {"clients": 8, "seconds": 1.0, "warmup": 0.2, "expect": "task_id"}
+    return msgspec.structs.replace(
+        _small(1), name="create", wire="native", path="/api/chat", body=_TASK_BODY, load=load
+    )
 
 
 def _streams(count: int) -> Workload:
@@ -66,7 +81,10 @@ def _conversation(length: int) -> Workload:
 AXES: tuple[Axis, ...] = (
     Axis("accounts", "accounts in the pool", (1, 10, 100, 1_000, 10_000), 0.1, _small),
     Axis("keys", "client keys", (1, 10, 100, 1_000, 10_000), 0.1, _small),
-    Axis("tasks", "tasks on record", (10, 100, 1_000, 10_000, 100_000), 0.1, _small),
+    Axis("status", "tasks on record: a status poll", _TASKS, 0.1, _status),
+    Axis("create", "tasks on record: a create", _TASKS, 0.1, _create),
+    Axis("claims", "tasks on record: a claim, SQLite", _TASKS, 0.1, cost=cost_on_sqlite),
+    Axis("claims-valkey", "tasks on record: a claim, Valkey", _TASKS, 0.1, cost=cost_on_valkey),
     Axis("streams", "open streams", (10, 30, 100, 300, 1_000), 0.1, _streams, gateway_only=False),
     Axis(
         "messages", "messages in a conversation", (1, 10, 100, 1_000), 1.0, _conversation, gateway_only=False
@@ -76,16 +94,15 @@ AXES: tuple[Axis, ...] = (
 
 def run_axis(axis: Axis, subject: str) -> Curve:
     """The CPU per answer or chunk at each size, medians of some rounds, and the fitted exponent."""
-    costs = [_cost(axis, size, subject) for size in axis.sizes]
+    costs = [axis.cost(size) if axis.cost else _cost(axis, size, subject) for size in axis.sizes]
     return Curve(axis.title, axis.sizes, costs, figures.exponent(axis.sizes, costs))
 
 
 def _cost(axis: Axis, size: int, subject: str) -> float:
+    assert axis.workload is not None
     workload, contestant = axis.workload(size), _contestant(axis, size, subject)
     label = f"growth-{axis.name}"
     with mock_server(workload.mock) as mock, run_contestant(contestant, mock.port, label) as running:
-        if axis.name == "tasks":
-            _make_tasks(running, size)
         rounds = [_round(workload, running, mock) for _ in range(_ROUNDS)]
     cost = figures.median(figures.cpu_us, rounds, subject)
     if cost is None:
@@ -96,7 +113,12 @@ def _cost(axis: Axis, size: int, subject: str) -> float:
 def _contestant(axis: Axis, size: int, subject: str) -> Contestant:
     if subject == "nginx":
         return Nginx()
-    shapes: Mapping[str, Shape] = {"accounts": Shape(accounts=size), "keys": Shape(keys=size)}
+    shapes: Mapping[str, Shape] = {
+        "accounts": Shape(accounts=size),
+        "keys": Shape(keys=size),
+        "status": Shape(tasks=size),
+        "create": Shape(tasks=size),
+    }
     return Gateway(shapes.get(axis.name, Shape()))
 
 
@@ -105,23 +127,6 @@ def _round(workload: Workload, running: Running, mock: Mock) -> Round:
     if sample.load is None or sample.load.errors:
         raise RuntimeError(f"{running.name} gave wrong answers: {sample.load}")
     return {running.name: sample}
-
-
-def _make_tasks(running: Running, count: int) -> None:
-    """Fill the record by the front door: `count` videos that never end."""
-    argv = load_argv(
-        running.port,
-        running.headers,
-        path="/api/chat",
-        body=_TASK_BODY,
-        requests=count,
-        clients=16,
-        seconds=3600,
-        expect="task_id",
-    )
-    made = read_result(subprocess.run(argv, check=True, capture_output=True).stdout)
-    if made.errors:
-        raise RuntimeError(f"{made.errors} of {count} tasks could not be made")
 
 
 @click.command(help=__doc__.splitlines()[0])

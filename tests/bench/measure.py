@@ -4,7 +4,7 @@ import os
 import subprocess
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +35,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
 
     `harness_busy` is the share of its core that mock and load generator used: near 1 the harness,
     not the contestant, was the limit. `disturbed` is the share of the contestant's core that others used.
+    `seen` are figures that only one kind of workload has, by their names.
     """
 
     contestant: str
@@ -48,6 +49,7 @@ class Sample(msgspec.Struct, frozen=True, kw_only=True):
     disturbed: float = 0.0
     ready_seconds: float = 0.0
     help_seconds: float | None = None
+    seen: Mapping[str, float] = {}
 
 
 def measure(workload: Workload, running: Running, mock: Mock) -> Sample:

@@ -1,20 +1,29 @@
 """The order of things: every workload, round by round, the contestants taking turns."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from typing import TypeVar
 
 from tests.bench.contestants import Contestant, Running, run_contestant
 from tests.bench.figures import Round
 from tests.bench.gateway import Gateway, Shape
+from tests.bench.lending import measure_lending
 from tests.bench.measure import Sample, measure, measure_start
 from tests.bench.tools import Mock, mock_server
+from tests.bench.videos import measure_videos
 from tests.bench.workloads import Workload
 
 __all__ = ["rotated", "run_workload"]
 
 T = TypeVar("T")
 Tell = Callable[[str], None]
+
+
+_GATEWAY_ONLY: Mapping[str, Callable[[Workload], Sample]] = {
+    "lease": measure_lending,
+    "video": measure_videos,
+}
+"""What nobody else can do, by its unit; it is long or steady enough for one round."""
 
 
 def rotated(items: Sequence[T], turn: int) -> list[T]:
@@ -27,6 +36,9 @@ def run_workload(
     workload: Workload, contestants: Sequence[Contestant], rounds: int, tell: Tell
 ) -> list[Round]:
     """All rounds of one workload over those that speak its wire."""
+    if workload.unit in _GATEWAY_ONLY:
+        is_asked_for = any(isinstance(contestant, Gateway) for contestant in contestants)
+        return [{"gateway": _told(tell, _GATEWAY_ONLY[workload.unit](workload))}] if is_asked_for else []
     able = [_shaped(workload, contestant) for contestant in contestants if workload.wire in contestant.wires]
     with mock_server(workload.mock) as mock:
         if workload.unit == "start":
@@ -68,6 +80,9 @@ def _start_round(workload: Workload, contestants: Sequence[Contestant], mock: Mo
 
 
 def _told(tell: Tell, sample: Sample) -> Sample:
+    if sample.seen:
+        tell(f"{sample.workload:8} {sample.contestant:8} {_listed(sample.seen)}")
+        return sample
     load = sample.load
     busy = f", harness {sample.harness_busy:.0%} busy" if load else ""
     units = (
@@ -75,3 +90,7 @@ def _told(tell: Tell, sample: Sample) -> Sample:
     )
     tell(f"{sample.workload:8} {sample.contestant:8} {units}{busy}")
     return sample
+
+
+def _listed(seen: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:,.2f}" for name, value in seen.items())

@@ -9,16 +9,32 @@ from tests.bench.contestants import Wire
 from tests.bench.machine import file_limit
 from tests.bench.tools import MockOptions
 
-__all__ = ["Workload", "answers", "catalogue", "chosen", "slow_streams"]
+__all__ = ["VideoLoad", "Workload", "answers", "catalogue", "chosen", "slow_streams"]
 
-Unit = Literal["request", "chunk", "stream", "start"]
+Unit = Literal["request", "chunk", "stream", "start", "lease", "video"]
 
 _CHAT = '{"model":"bench","messages":[{"role":"user","content":"Say something of a kilobyte."}]}'
 _STREAM = '{"model":"bench","stream":true,"messages":[{"role":"user","content":"Say it slowly."}]}'
 _NATIVE = '{"model":"bench","message":"Say something."}'
 _IMAGE = '{"model":"bench","prompt":"A square of two megabytes.","n":1,"response_format":"b64_json"}'
+_VIDEO = '{"model":"bench","message":"A video.","chatType":"t2v","stream":true}'
 
 _IDLE_INTERVAL_MS = 20_000
+
+
+class VideoLoad(msgspec.Struct, frozen=True, kw_only=True):
+    """Videos that are ordered at once; each takes between `shortest` and `longest` seconds.
+
+    `budget` is the polls a second that each account allows; one gateway keeps its state in SQLite, several
+    share a Valkey server.
+    """
+
+    count: int
+    accounts: int
+    replicas: int
+    shortest: float = 20.0
+    longest: float = 60.0
+    budget: int = 20
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
@@ -37,6 +53,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
     mock: MockOptions = MockOptions()
     load: Mapping[str, str | float] = {}
     hold: bool = False
+    videos: VideoLoad | None = None
 
 
 def catalogue(*, quick: bool = False) -> tuple[Workload, ...]:
@@ -49,7 +66,9 @@ def catalogue(*, quick: bool = False) -> tuple[Workload, ...]:
         *(_w4(rate, 2.0 if quick else 10.0) for rate in ((50,) if quick else (10, 50))),
     )
     if quick:
-        return (*short, _w9())
+        few = VideoLoad(count=100, accounts=8, replicas=1, shortest=3.0, longest=6.0)
+        several = msgspec.structs.replace(few, replicas=3)
+        return (*short, _w9(), _w10(), _videos("W12-8", few), _videos("W13-8", several))
     return (
         *short[:3],
         slow_streams(5_000, 500, 10.0),
@@ -59,6 +78,10 @@ def catalogue(*, quick: bool = False) -> tuple[Workload, ...]:
         _w7(),
         _w8(seconds),
         _w9(),
+        _w10(),
+        _w11(),
+        *(_videos(f"W12-{n}", VideoLoad(count=1_000, accounts=n, replicas=1)) for n in (8, 1)),
+        *(_videos(f"W13-{n}", VideoLoad(count=1_000, accounts=n, replicas=3)) for n in (8, 1)),
     )
 
 
@@ -190,3 +213,30 @@ def _w8(seconds: float) -> Workload:
 
 def _w9() -> Workload:
     return Workload(name="W9", title="start-up, idle memory, --help", unit="start")
+
+
+def _w10() -> Workload:
+    return Workload(name="W10", title="borrowing an account and giving it back", unit="lease")
+
+
+def _w11() -> Workload:
+    waiters = 1_000
+    return Workload(
+        name="W11",
+        title=f"{waiters:,} clients that wait for a video each",
+        unit="stream",
+        wire="videos",
+        path="/api/chat",
+        body=_VIDEO,
+        load={"clients": waiters, "once": 1, "ramp": 10, "seconds": 60},
+        hold=True,
+    )
+
+
+def _videos(name: str, videos: VideoLoad) -> Workload:
+    """W12 on SQLite, W13 on Valkey."""
+    where = "one process on SQLite" if videos.replicas == 1 else f"{videos.replicas} processes on Valkey"
+    accounts = "one account" if videos.accounts == 1 else f"{videos.accounts} accounts"
+    return Workload(
+        name=name, title=f"{videos.count:,} videos over {accounts}, {where}", unit="video", videos=videos
+    )

@@ -28,6 +28,10 @@ class ValkeyProcess:
     def url(self) -> str:
         return f"valkey://127.0.0.1:{self.port}/0"
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def start(self) -> None:
         words = [word for name, value in self.options.items() for word in (f"--{name}", *value.split())]
         self._process = subprocess.Popen(
