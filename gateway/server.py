@@ -105,6 +105,7 @@ def _config(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
         lifespan="off",
         log_config=None,
         access_log=False,
+        proxy_headers=False,
         server_header=False,
         date_header=False,
         timeout_graceful_shutdown=int(settings.drain_seconds + _LAST_FRAMES_SECONDS),

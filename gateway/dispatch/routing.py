@@ -50,7 +50,7 @@ class Routing:
                 modes |= able
         if not tiers:
             raise _unserved(request.chat_type)
-        return Choices(request.chat_type, tuple(tiers), modes)
+        return Choices(request.chat_type, tuple(tiers), modes, _only(modes))
 
 
 class Choices(msgspec.Struct, frozen=True, gc=False):
@@ -59,12 +59,8 @@ class Choices(msgspec.Struct, frozen=True, gc=False):
     chat_type: str
     tiers: Tiers
     modes: Mapping[str, Mode]
-
-    @property
-    def only_mode(self) -> Mode | None:
-        """The mode that all of them have, None where they differ."""
-        first, *others = self.modes.values()
-        return first if all(mode is first for mode in others) else None
+    only_mode: Mode | None
+    """The mode that all of them have, None where they differ."""
 
     def in_mode(self, wanted: Mode | None) -> Tiers:
         """Return those that serve it in one mode, None for any.
@@ -79,6 +75,11 @@ class Choices(msgspec.Struct, frozen=True, gc=False):
         if not tiers:
             raise _unserved(self.chat_type)
         return tiers
+
+
+def _only(modes: Mapping[str, Mode]) -> Mode | None:
+    first, *others = modes.values()
+    return None if others and any(mode is not first for mode in others) else first
 
 
 def _unserved(chat_type: str) -> InvalidRequest:

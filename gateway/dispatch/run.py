@@ -80,6 +80,11 @@ class DispatchRun:
 
         What shall go on in the background is a task, whichever way its upstream works.
         """
+        only = self._choices(request).only_mode
+        if request.delivery.background:
+            return Mode.TASK
+        if only is not None:
+            return only
         known = self._mode
         if known is None or known[0] is not request or known[1] != len(self._tried):
             known = self._mode = (request, len(self._tried), self._find_mode(request))
@@ -172,16 +177,11 @@ class DispatchRun:
         return Turn(before=before, upstream=observed.upstream, account=observed.account, thread=self.thread)
 
     def _find_mode(self, request: GenerationRequest) -> Mode:
-        choices = self._choices(request)
-        if request.delivery.background:
-            return Mode.TASK
-        if (only := choices.only_mode) is not None:
-            return only
-        pool = self.lending.pool
-        for name, mode in choices.modes.items():
-            if pool.offers(name, request.chat_type, request.model, self._tried):
+        modes = self._choices(request).modes
+        for name, mode in modes.items():
+            if self.lending.pool.offers(name, request.chat_type, request.model, self._tried):
                 return mode
-        return next(iter(choices.modes.values()))
+        return next(iter(modes.values()))
 
     def _choices(self, request: GenerationRequest) -> Choices:
         """Return who may serve the request; the same one is asked about several times."""

@@ -105,18 +105,18 @@ class Sum:
         match event:
             case TextDelta():
                 self._add_text(event)
+            case Usage():
+                self._usage = event
+            case Finish():
+                self._finish = event
             case ReasoningDelta():
                 self._choice(event.index).reasoning.append(event.text)
             case ToolCallDelta():
                 self._choice(event.index).add_call(event)
             case Media():
                 self._media.append(event)
-            case Usage():
-                self._usage = event
             case TaskAccepted():
                 self._task_id = event.task_id
-            case Finish():
-                self._finish = event
 
     def result(self) -> GenerationResult:
         """Return what has been added up so far."""

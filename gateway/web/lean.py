@@ -27,6 +27,8 @@ from gateway.web.open_calls import OpenCalls
 __all__ = ["LeanLimits", "LeanPath"]
 
 _RETRY_DIGITS = 6
+_SCHEMES = frozenset({"http", "https"})
+_LOOPBACKS = frozenset({"127.0.0.1", "::1"})
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 
 
@@ -132,11 +134,23 @@ class LeanPath:
         return Caller(
             owner=key.name,
             request_id=request_id,
-            base_url=self._limits.public_url or f"{scope['scheme']}://{headers.get('host', 'localhost')}",
+            base_url=self._limits.public_url or _own_address(scope, headers),
             idempotency_key=headers.get("idempotency-key", ""),
             retry=int(retry[:_RETRY_DIGITS]) if retry.isascii() and retry.isdecimal() else 0,
             admin=key.admin,
         )
+
+
+def _own_address(scope: HTTPScope, headers: Mapping[str, str]) -> str:
+    """Return the address that the client used; a proxy on this machine is believed about the scheme."""
+    scheme = headers.get("x-forwarded-proto")
+    if scheme not in _SCHEMES or not _is_local(scope["client"]):
+        scheme = scope["scheme"]
+    return f"{scheme}://{headers.get('host', 'localhost')}"
+
+
+def _is_local(client: tuple[str, int] | None) -> bool:
+    return client is not None and client[0] in _LOOPBACKS
 
 
 def _read_path(parameters: Mapping[str, Any]) -> dict[str, str]:

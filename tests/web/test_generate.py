@@ -18,6 +18,14 @@ async def test_pictures_in_the_body_are_bare_base64(client):
     assert all(picture["b64_json"].startswith("iVBOR") and "url" not in picture for picture in pictures)
 
 
+@pytest.mark.parametrize(
+    ("told", "scheme"), [("https", "https"), ("gopher", "http"), ("", "http"), ("https, http", "http")]
+)
+async def test_a_proxy_on_this_machine_says_the_scheme_of_media(client, told, scheme):
+    asked = client.post("/v1/images/generations", json={"prompt": "a"}, headers={"x-forwarded-proto": told})
+    assert (await asked).json()["data"][0]["url"].startswith(f"{scheme}://")
+
+
 async def test_a_video_is_answered_with_its_task_and_found(client):
     made = (await client.post("/v1/videos", json={"prompt": "waves"}, timeout=30)).json()
     assert made["status"] in ("queued", "in_progress")
