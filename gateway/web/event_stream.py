@@ -31,9 +31,9 @@ _HIGH_WATER = 64 * 1024
 class EventStream:
     """One streamed answer.
 
-    The caller's task turns events into frames; the loop writes them as soon as that task waits for the next
-    event. So what came together leaves in one write, and a chunk wakes one task only. A client that reads
-    slowly makes the source wait.
+    A task of its own turns events into frames: what wakes it for a chunk has fewer coroutines to go through
+    than the caller's has. The loop writes the frames as soon as that task waits for the next event, so what
+    came together leaves in one write. A client that reads slowly makes the source wait.
 
     Args:
         events: closed whichever way the stream ends.
@@ -59,9 +59,9 @@ class EventStream:
         self._ping = ping
         self._frames: list[bytes] = []
         self._size = 0
-        self._started = self._stopped = self.client_gone = False
+        self._started = self._ended = self.client_gone = False
+        self._over = asyncio.Event()
         self._error: GatewayError | None = None
-        self._reader: asyncio.Task[Any] | None = None
         self._writer: asyncio.Future[None] | None = None
         self._watcher: asyncio.Task[None] | None = None
         self._last_write = 0.0
@@ -72,39 +72,29 @@ class EventStream:
         Raises:
             GatewayError: before anything was sent, so that it keeps its HTTP status.
         """
-        self._loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         self._receive, self._send = receive, send
-        self._last_write = self._loop.time()
+        self._last_write = loop.time()
+        reader = loop.create_task(self._read())
         # Later, because a watcher costs a task, and a short answer is whole before it is needed.
-        self._timer = self._loop.call_later(_WATCH_AFTER, self._tick)
+        self._timer = loop.call_later(_WATCH_AFTER, self._tick)
         try:
-            await self._read_unless_stopped()
-            await self._end()
+            await self._over.wait()
+            await self._finish()
         finally:
+            self._ended = True
             self._timer.cancel()
             for helper in (self._watcher, self._writer):
                 if helper is not None:
                     helper.cancel()
+            await self._stop(reader)
         return self._error
 
     def abort(self, error: GatewayError) -> None:
         """End the stream with an error frame, from outside."""
-        if self._reader is not None:
+        if not self._ended:
             self._fail(error)
-            self._stop()
-
-    async def _read_unless_stopped(self) -> None:
-        reader = self._reader = asyncio.current_task()
-        assert reader is not None
-        try:
-            await (self._read_on() if self._drain else self._read())
-        except asyncio.CancelledError:
-            if not self._stopped:
-                raise
-        finally:
-            self._reader = None
-        if self._stopped and reader.uncancel():
-            raise asyncio.CancelledError  # by somebody else as well
+            self._end()
 
     async def _read(self) -> None:
         """Encode events as they come; errors become the stream's one error frame."""
@@ -119,10 +109,10 @@ class EventStream:
                         push(frame)
                     if self._size > _HIGH_WATER:
                         await self._catch_up()
-                    if self._stopped:
-                        if not self._drain or self._error is not None:
+                    if self._ended:
+                        if not self._drain or not self.client_gone:
                             return
-                        await asyncio.sleep(0)
+                        await asyncio.sleep(0)  # a source that never waits shall starve nobody
             if not finished:
                 raise AnswerCut("the answer ended without its finish marker")
         except GatewayError as error:
@@ -130,23 +120,11 @@ class EventStream:
         except Exception:  # noqa: BLE001 - a client must hear of any fault, whatever raised it
             get_logger().exception("stream_failed")
             self._fail(GatewayError("internal error"))
-
-    async def _read_on(self) -> None:
-        """Read in a task of its own, which goes on when the client has gone."""
-        reader = self._loop.create_task(self._read())
-        try:
-            await asyncio.shield(reader)
-        except asyncio.CancelledError:
-            if self.client_gone:
-                _DRAINING.add(reader)
-                reader.add_done_callback(_DRAINING.discard)
-            else:
-                reader.cancel()
-                await asyncio.gather(reader, return_exceptions=True)
-            raise
+        finally:
+            self._end()
 
     def _push(self, frame: bytes) -> None:
-        if self.client_gone:
+        if self._ended:
             return
         if not self._frames:
             self._loop.call_soon(self._flush)
@@ -154,17 +132,16 @@ class EventStream:
         self._size += len(frame)
 
     def _fail(self, error: GatewayError) -> None:
-        if self._error is not None:
+        if self._ended:
             return
         self._error = error
         if self._started or self._frames:
             self._push(self._encoder.encode_error(error))
 
-    def _stop(self) -> None:
-        """Let nobody wait for the source any longer."""
-        if self._reader is not None and not self._stopped:
-            self._stopped = True
-            self._reader.cancel()
+    def _end(self) -> None:
+        """Take no more frames, and let the caller finish the answer."""
+        self._ended = True
+        self._over.set()
 
     def _flush(self) -> None:
         """Write what is there, unless a write is under way: that one takes it along."""
@@ -176,7 +153,7 @@ class EventStream:
     def _written(self, writer: asyncio.Future[None]) -> None:
         """Make way for the next write; one that failed ends the stream, and is raised at its end."""
         if writer.cancelled() or writer.exception() is not None:
-            self._stop()
+            self._end()
         else:
             self._writer = None
 
@@ -199,7 +176,7 @@ class EventStream:
         if self._writer is not None:
             await asyncio.wait((self._writer,))
 
-    async def _end(self) -> None:
+    async def _finish(self) -> None:
         """Write the rest and the end, or raise an error that may still become a status."""
         if self._error is not None and not self._started and not self._frames:
             raise self._error
@@ -211,7 +188,7 @@ class EventStream:
 
     def _tick(self) -> None:
         """Watch the client, and break a long silence; one timer per stream, moved lazily."""
-        if self._reader is None:
+        if self._ended:
             return
         if self._watcher is None:
             self._watcher = self._loop.create_task(self._watch())
@@ -230,7 +207,19 @@ class EventStream:
             pass
         self.client_gone = True
         self._frames.clear()
-        self._stop()
+        self._size = 0
+        self._end()
+
+    async def _stop(self, reader: asyncio.Task[None]) -> None:
+        """End the reader and wait until all below it is closed."""
+        if reader.done():
+            return
+        if self._drain and self.client_gone:
+            _DRAINING.add(reader)
+            reader.add_done_callback(_DRAINING.discard)
+            return
+        reader.cancel()
+        await asyncio.gather(reader, return_exceptions=True)
 
 
 def _begin(work: Coroutine[Any, None, None]) -> asyncio.Future[None] | None:

@@ -366,3 +366,28 @@ async def test_a_source_that_answers_its_cancellation_with_an_error_is_heard_onc
     assert error.code == "server_draining"
     assert b"".join(client.bodies) == b"data: a\n\ndata: error server_draining\n\n"
     assert not answer.cancelled()
+
+
+async def test_nothing_follows_the_frame_of_an_abort() -> None:
+    async def lively() -> Events:
+        while True:
+            yield TextDelta("a")
+            await asyncio.sleep(0)
+
+    client = SlowClient()
+    stream = EventStream(lively(), Lines())
+    answer = asyncio.create_task(stream.respond(client.receive, client.send))
+    await asyncio.sleep(0.005)
+    stream.abort(UpstreamUnavailable("shutting down", code="server_draining"))
+    await asyncio.sleep(0.005)
+    client.reads.set()
+    await answer
+    assert b"".join(client.bodies).endswith(b"data: error server_draining\n\n")
+
+
+async def test_a_stream_that_is_aborted_before_it_begins_keeps_its_status() -> None:
+    stream = EventStream(words("a"), Lines())
+    stream.abort(UpstreamUnavailable("shutting down", code="server_draining"))
+    client = SlowClient()
+    with pytest.raises(UpstreamUnavailable):
+        await stream.respond(client.receive, client.send)
