@@ -7,7 +7,7 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterable
 from contextlib import aclosing
 from pathlib import Path
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 import obstore
@@ -19,12 +19,22 @@ from gateway.generation.events import Media
 from gateway.media.blob import Blob, ByteRange
 from gateway.media.fetch import Fetcher
 
+if TYPE_CHECKING:
+    from obstore.store import ClientConfig
+
 __all__ = ["MEDIA_PATH", "Archive", "open_objects"]
 
 MEDIA_PATH = "/media/"
 _FILE = "file://"
 _KEEP_SECONDS = 600.0
 """How long fetching and storing one medium may take."""
+_ANSWER_SECONDS = 10.0
+"""How long a bucket may take to begin to answer; its client alone would try for three minutes."""
+_CLIENT: Final["ClientConfig"] = {"read_timeout": "30s", "timeout": "1h", "allow_http": True}
+"""A bucket must not be silent for long; how long a whole file takes is the reader's affair.
+
+Plain HTTP is for those whose AWS_ENDPOINT_URL says so.
+"""
 _NAME = re.compile(r"[0-9a-f]{32}\.[a-z0-9]{1,5}")
 _EXTENSIONS = {
     "image/png": ".png",
@@ -47,7 +57,7 @@ def open_objects(url: str) -> ObjectStore:
     try:
         if url.startswith(_FILE):
             return LocalStore(Path(url.removeprefix(_FILE)).resolve(), mkdir=True, automatic_cleanup=False)
-        return from_url(url)
+        return from_url(url, client_options=_CLIENT)
     except (BaseError, OSError, ValueError) as error:
         reason = str(error).partition("\n")[0]
         raise ValueError(f"{url!r} is no usable file://folder or s3://bucket/prefix: {reason}") from error
@@ -129,11 +139,12 @@ class Archive:
     async def open_object(self, key: str, media_type: str, part: ByteRange | None = None) -> Blob:
         """Open an object; raises `NotFound` when it is gone, `RangeNotSatisfiable` for a bad range."""
         try:
-            size = (await obstore.head_async(self._objects, key))["size"]
-            start, end = _clamp(part, size)
-            whole = (start, end) == (0, size)
-            options: Any = None if whole else {"range": (start, end)}
-            result = await obstore.get_async(self._objects, key, options=options)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                size = (await obstore.head_async(self._objects, key))["size"]
+                start, end = _clamp(part, size)
+                whole = (start, end) == (0, size)
+                options: Any = None if whole else {"range": (start, end)}
+                result = await obstore.get_async(self._objects, key, options=options)
         except FileNotFoundError:
             raise NotFound("no such file") from None
         except (BaseError, OSError) as error:
@@ -143,7 +154,8 @@ class Archive:
     async def delete(self, key: str) -> None:
         """Forget an object; one that is gone already is no error."""
         try:
-            await obstore.delete_async(self._objects, key)
+            async with asyncio.timeout(_ANSWER_SECONDS):
+                await obstore.delete_async(self._objects, key)
         except FileNotFoundError:
             return
         except (BaseError, OSError) as error:
