@@ -38,15 +38,15 @@ def test_a_chat_goes_on_from_what_was_made_in_the_background(tmp_path: Path) -> 
         toml = provider.configured("token-one")
         with running(tmp_path, toml) as gateway:
             chat = f"{gateway.url}/api/chat"
-            chat_id = httpx.post(chat, json={"message": "Hello"}).json()["chatId"]
+            chat_id = httpx.post(chat, json={"message": "Hello"}, timeout=30).json()["chatId"]
             picture = {"message": "A lake", "chatType": "t2i", "chatId": chat_id, "async": True}
             for order in (picture, {**picture, "chatType": "t2v"}):
-                made = httpx.post(chat, json=order).json()["task_id"]
+                made = httpx.post(chat, json=order, timeout=30).json()["task_id"]
                 assert wait_for_end(f"{gateway.url}/api/tasks/status/{made}")["task_status"] == "completed"
             gateway.kill()
         with running(tmp_path, toml) as gateway:
             question = {"message": "And now?", "chatId": chat_id}
-            assert httpx.post(f"{gateway.url}/api/chat", json=question).status_code == 200
+            assert httpx.post(f"{gateway.url}/api/chat", json=question, timeout=30).status_code == 200
         said = [message["content"] for message in lineage(provider)[::-1] if message["role"] == "user"]
         assert said == ["Hello", "A lake", "A lake", "And now?"]
 
