@@ -145,7 +145,7 @@ class Conversations:
             return
         turn = task.turn.ended(task.upstream, task.account, task.thread, task.text)
         unknown = Conversation(id=task.chat_id, owner=task.owner)
-        await self._change(unknown, lambda known: known.ended(turn, task.id))
+        await self._change(unknown, lambda known: known.ended(turn, task.id), is_new=False)
 
     async def aclose(self) -> None:
         """Store what is still to be stored, if that is possible now."""
@@ -162,9 +162,10 @@ class Conversations:
             get_logger().warning("conversation_kept_in_memory", error=error.detail)
             self._backlog.add(conversation, step)
 
-    async def _change(self, conversation: Conversation, step: _Step) -> None:
+    async def _change(self, conversation: Conversation, step: _Step, *, is_new: bool | None = None) -> None:
         # Nearly every conversation without a turn is new: there is nothing to read first.
-        stored = await self._store.get(_TABLE, conversation.id) if conversation.turns else None
+        is_new = not conversation.turns if is_new is None else is_new
+        stored = None if is_new else await self._store.get(_TABLE, conversation.id)
         while True:
             known, version = (_decode(stored.value), stored.version) if stored else (conversation, 0)
             changed = step(known)
