@@ -117,7 +117,7 @@ class GatewayMachine(RuleBasedStateMachine):
             toml = toml.replace(f'"token-{name}"', f'"{token(name, generation)}"')
         return settings_in(self._folder, toml, GATEWAY_STATE__URL="memory://")
 
-    def _give_tokens(self) -> None:
+    async def _give_tokens(self) -> None:
         await self.gateway.served.gateway.reload.apply(self._settings())
 
     # ------------------------------------------------------------------ what callers do
@@ -195,7 +195,7 @@ class GatewayMachine(RuleBasedStateMachine):
     def change_token(self, account: str) -> None:
         """The operator puts another token in, which is another user at the provider."""
         self._generation[account] = 1 - self._generation[account]
-        self._give_tokens()
+        self.run(self._give_tokens())
 
     @rule(account=accounts)
     def take_out(self, account: str) -> None:
@@ -264,7 +264,7 @@ class GatewayMachine(RuleBasedStateMachine):
         for name in ACCOUNTS:
             await enable(self.gateway.store, "qwen", name)
             self._generation[name] = int(user_id(token(name, 1)) in owners)
-        self._give_tokens()
+        await self._give_tokens()
         readable = {user_id(token(name, at)) for name, at in self._generation.items()}
         lost = sum(order["owner"] not in readable for order in await self.qwen.tasks())
         end = time.monotonic() + 30
