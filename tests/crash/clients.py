@@ -16,7 +16,8 @@ __all__ = ["Answer", "Clients"]
 
 _PATIENCE = 120.0
 _PAUSE = 0.05
-_REMEMBERED = 30
+_REMEMBERED = 10
+_DIGITS = re.compile(r"\d+")
 T = TypeVar("T")
 
 
@@ -114,7 +115,11 @@ class Clients:
         return answer
 
     def _hear(self, about: str, what: str) -> None:
-        self._heard[about].append(f"{time.strftime('%H:%M:%S')} {what}")
+        """Remember what was heard; the same again, but for its numbers, is remembered once."""
+        heard = self._heard[about]
+        if heard and _DIGITS.sub("", heard[-1]) == _DIGITS.sub("", f"00:00:00 {what}"):
+            heard.pop()
+        heard.append(f"{time.strftime('%H:%M:%S')} {what}")
 
 
 def _task_id(message: str) -> str:

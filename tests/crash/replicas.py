@@ -15,7 +15,9 @@ __all__ = ["Deaths", "Replica", "Replicas"]
 _FRESH = 0.1
 """The share of lives that begin in a new interpreter."""
 _STARTS = 3.0
-"""A life is its own start and so many more starts long, on average: the slower the machine, the longer."""
+_MOST_SECONDS = 2.0
+"""A life is its own start and so many more starts long, on average: the slower the machine, the longer, but
+for so many seconds at most."""
 _TOGETHER = 0.2
 """The share of kills that take every replica at the same instant, as a power cut does."""
 _REFUSALS = 5
@@ -97,7 +99,7 @@ class Replicas:
 
     async def _live(self, replica: Replica) -> None:
         life = replica.life
-        mean = self._starts[life.fresh] + _STARTS * self._starts[False]
+        mean = self._starts[life.fresh] + min(_STARTS * self._starts[False], _MOST_SECONDS)
         end = replica.rng.expovariate(1.0 / mean)
         await life.over(lambda: self.killing and life.age > end)
         if life.ended is None:
@@ -106,8 +108,9 @@ class Replicas:
                 victim.life.kill()
 
     def _bury(self, life: Life) -> None:
-        if life.took:
-            self._starts[life.fresh] += _SMOOTHING * (life.took - self._starts[life.fresh])
+        start = self._starts[life.fresh]
+        # Who was killed before the first answer would have needed longer still.
+        self._starts[life.fresh] += _SMOOTHING * ((life.took or max(life.age, start)) - start)
         if life.killed:
             self.deaths.killed += 1
             self.deaths.starting += not life.took

@@ -89,10 +89,13 @@ class World:
 
     def keep_evidence(self) -> str:
         """Write what the provider knows beside our logs; return where all is, and how each gateway is."""
-        for name in _EVIDENCE:
-            known = httpx.get(f"{self.provider.url}/__sandbox__/{name}").text
-            self.diary.with_name(f"provider-{name}.json").write_text(known)
         lives = [str(replica.life) for replica in self.replicas.all]
+        try:
+            for name in _EVIDENCE:
+                known = httpx.get(f"{self.provider.url}/__sandbox__/{name}").text
+                self.diary.with_name(f"provider-{name}.json").write_text(known)
+        except httpx.TransportError as error:
+            lives.append(f"the provider does not answer: {error!r}")
         return "\n".join([f"seed {self.seed}; everything is in {self.diary.parent}", *lives])
 
     async def _work(self, name: str) -> None:
