@@ -12,6 +12,7 @@ from gateway.generation.requests import (
     Part,
     ResponseFormat,
     TextPart,
+    Thinking,
     Tool,
     ToolCall,
     ToolChoice,
@@ -32,60 +33,27 @@ class _Message(msgspec.Struct, omit_defaults=True, gc=False):
     reasoning_content: str = ""
 
 
-class _Chat(msgspec.Struct, omit_defaults=True, gc=False, kw_only=True):
-    model: str
-    messages: list[_Message]
-    stream: bool = False
-    stream_options: dict[str, bool] | None = None
-    n: int = 1
-    tools: list[Any] = []
-    tool_choice: Any = None
-    response_format: Any = None
-    enable_thinking: bool | None = None
-    thinking_budget: int | None = None
-    reasoning_effort: str | None = None
-    temperature: float | None = None
-    top_p: float | None = None
-    max_tokens: int | None = None
-    stop: tuple[str, ...] | None = None
-    seed: int | None = None
-    presence_penalty: float | None = None
-    frequency_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    parallel_tool_calls: bool | None = None
-
-
 def encode_chat(request: GenerationRequest, *, usage: bool) -> bytes:
     """Write the body of ``POST /chat/completions``; `usage` asks a stream for token counts."""
-    drawn = request.sampling
-    thinking = request.thinking
-    stream = request.delivery.stream
-    body = _Chat(
-        model=request.model,
-        messages=[_message(message) for message in request.messages],
-        stream=stream,
-        stream_options=_WITH_USAGE if stream and usage else None,
-        n=request.count,
-        tools=[_tool(tool) for tool in request.tools],
-        tool_choice=request.tool_choice and _tool_choice(request.tool_choice),
-        response_format=request.response_format and _response_format(request.response_format),
-        enable_thinking=thinking.enabled if thinking else None,
-        thinking_budget=thinking.budget if thinking else None,
-        reasoning_effort=thinking.effort if thinking else None,
-        temperature=drawn.temperature,
-        top_p=drawn.top_p,
-        max_tokens=drawn.max_tokens,
-        stop=drawn.stop,
-        seed=drawn.seed,
-        presence_penalty=drawn.presence_penalty,
-        frequency_penalty=drawn.frequency_penalty,
-        logit_bias=drawn.logit_bias,
-        logprobs=drawn.logprobs,
-        top_logprobs=drawn.top_logprobs,
-        parallel_tool_calls=drawn.parallel_tool_calls,
-    )
+    body: dict[str, Any] = {
+        "model": request.model,
+        "messages": [_message(message) for message in request.messages],
+        **msgspec.to_builtins(request.sampling),  # what is set, under OpenAI's names
+    }
+    if request.delivery.stream:
+        body["stream"] = True
+        if usage:
+            body["stream_options"] = _WITH_USAGE
+    if request.count != 1:
+        body["n"] = request.count
+    if request.tools:
+        body["tools"] = [_tool(tool) for tool in request.tools]
+    if request.tool_choice:
+        body["tool_choice"] = _tool_choice(request.tool_choice)
+    if request.response_format:
+        body["response_format"] = _response_format(request.response_format)
+    if request.thinking:
+        body |= _thinking(request.thinking)
     return encode_body(body, request.extra)
 
 
@@ -97,7 +65,7 @@ def unsent_by_chat(request: GenerationRequest) -> list[str]:
     return [name for name in _UNSENT if getattr(request, name)]
 
 
-def encode_body(body: msgspec.Struct, extra: dict[str, Any]) -> bytes:
+def encode_body(body: msgspec.Struct | dict[str, Any], extra: dict[str, Any]) -> bytes:
     """Write a body with the caller's unknown fields in it; they never replace a field of ours."""
     return _JSON.encode({**extra, **msgspec.to_builtins(body)} if extra else body)
 
@@ -155,6 +123,15 @@ def _tool_call(call: ToolCall) -> dict[str, Any]:
 def _tool_choice(choice: ToolChoice) -> Any:
     named = {"type": "function", "function": {"name": choice.name}}
     return named if choice.mode == "named" else choice.mode
+
+
+def _thinking(thinking: Thinking) -> dict[str, Any]:
+    fields = {
+        "enable_thinking": thinking.enabled,
+        "thinking_budget": thinking.budget,
+        "reasoning_effort": thinking.effort,
+    }
+    return {name: value for name, value in fields.items() if value is not None}
 
 
 def _response_format(form: ResponseFormat) -> dict[str, Any]:
