@@ -19,7 +19,7 @@ from gateway.tasks.keeping import Keeper
 from gateway.tasks.records import TABLE, TaskRecords
 from gateway.tasks.submission import Order, Submission
 from gateway.tasks.task import FINAL, State, Task
-from gateway.tasks.waiters import Waiters
+from gateway.tasks.waiters import Waiter, Waiters
 from gateway.telemetry.logging import get_logger
 
 __all__ = ["Find", "TaskEngine"]
@@ -124,16 +124,16 @@ class TaskEngine:
         """
         deadline = time.monotonic() + self._settings.poll_attempts * self._settings.poll_interval_seconds
         shown = -1.0
-        with self._waiters.waiting(task_id) as changed:
+        with self._waiters.waiting(task_id) as waiter:
             while True:
-                changed.clear()
                 task = await self._look(task_id)
                 if task is not None and task.state in FINAL:
                     break
                 if task is not None and task.progress > shown:
                     shown = task.progress
                     yield Progress(shown, task.view().status)
-                await _wait(changed, deadline, task_id)
+                del task  # thousands may wait
+                await _wait(waiter, deadline, task_id)
         for event in _outcome(task):
             yield event
 
@@ -198,15 +198,11 @@ class TaskEngine:
             return None
 
 
-async def _wait(changed: asyncio.Event, deadline: float, task_id: str) -> None:
+async def _wait(waiter: Waiter, deadline: float, task_id: str) -> None:
     left = deadline - time.monotonic()
     if left <= 0:
         raise PollTimeout("Task polling timeout exceeded", task_id=task_id)
-    try:
-        async with asyncio.timeout(min(left, _RECHECK_SECONDS)):
-            await changed.wait()
-    except TimeoutError:
-        return
+    await waiter.wait(min(left, _RECHECK_SECONDS))
 
 
 def _cancelled(task: Task) -> Task:

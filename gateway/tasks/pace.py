@@ -15,6 +15,9 @@ _SLOWEST_SECONDS = 8.0
 _LEARNING = 0.2
 _QUEUE_SECONDS = 3.0
 _LATE_SECONDS = 0.05
+"""A poll that would be later than this is not made."""
+_UNDER_WAY_SECONDS = 0.1
+"""How much longer than others a poll may be under way, without being one too many at the provider."""
 
 
 class Pace:
@@ -46,9 +49,8 @@ class Pace:
 class Lane:
     """The polls of one account: one queue over all replicas, kept by the store and its clock.
 
-    The provider counts what arrives, which is a little later than the turn. A poll that would be later than
-    `_LATE_SECONDS` is not made at all. The turns are so far apart that no second exceeds the budget, with
-    polls in it that are as late as that and then as long again under way.
+    The provider counts what arrives, some of it later after its turn than the rest. The turns are so far
+    apart that no second exceeds the budget all the same.
 
     Args:
         name: upstream and account.
@@ -58,7 +60,7 @@ class Lane:
 
     def __init__(self, name: str, per_second: float, leases: LeaseStore) -> None:
         self._queue = f"polls/{name}"
-        self._gap = (1.0 + 2 * _LATE_SECONDS) / per_second
+        self._gap = (1.0 + _LATE_SECONDS + _UNDER_WAY_SECONDS) / per_second
         self._leases = leases
 
     async def wait_turn(self, clock: SetClock, *, is_new: bool) -> tuple[bool, float]:

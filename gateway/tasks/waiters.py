@@ -5,27 +5,56 @@ from collections import defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-__all__ = ["Waiters"]
+__all__ = ["Waiter", "Waiters"]
+
+
+class Waiter:
+    """One who waits for changes; there may be thousands, so it is small."""
+
+    __slots__ = ("_changed", "_sleep")
+
+    def __init__(self) -> None:
+        self._changed = False
+        self._sleep: asyncio.Future[None] | None = None
+
+    def wake(self) -> None:
+        """Say that the task may have changed."""
+        self._changed = True
+        if self._sleep is not None and not self._sleep.done():
+            self._sleep.set_result(None)
+
+    async def wait(self, seconds: float) -> None:
+        """Wait until the task may have changed since the last wait, or for so many seconds."""
+        if not self._changed:
+            loop = asyncio.get_running_loop()
+            self._sleep = loop.create_future()
+            timer = loop.call_later(seconds, self.wake)
+            try:
+                await self._sleep
+            finally:
+                timer.cancel()
+                self._sleep = None
+        self._changed = False
 
 
 class Waiters:
-    """One event per waiter, set when the waiter's task may have changed."""
+    """The waiters of every task, woken when it may have changed."""
 
     def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
 
     def __len__(self) -> int:
         return sum(map(len, self._waiting.values()))
 
     @contextmanager
-    def waiting(self, task_id: str) -> Iterator[asyncio.Event]:
-        """Hand out an event for as long as the block runs."""
-        changed = asyncio.Event()
-        self._waiting[task_id].add(changed)
+    def waiting(self, task_id: str) -> Iterator[Waiter]:
+        """Hand out a waiter for as long as the block runs."""
+        waiter = Waiter()
+        self._waiting[task_id].add(waiter)
         try:
-            yield changed
+            yield waiter
         finally:
-            self._waiting[task_id].discard(changed)
+            self._waiting[task_id].discard(waiter)
             if not self._waiting[task_id]:
                 del self._waiting[task_id]
 
@@ -34,5 +63,5 @@ class Waiters:
         if not task_id:
             for known in tuple(self._waiting):
                 self.wake(known)
-        for changed in self._waiting.get(task_id, ()):
-            changed.set()
+        for waiter in self._waiting.get(task_id, ()):
+            waiter.wake()

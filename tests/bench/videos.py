@@ -90,7 +90,7 @@ def measure_videos(workload: Workload) -> Sample:
     )
 
 
-def _seen(videos: VideoLoad, delays: Sequence[float], evidence: Evidence) -> Mapping[str, float]:
+def _seen(videos: VideoLoad, delays: Sequence[float], evidence: Evidence) -> dict[str, float]:
     round_seconds = videos.count / videos.accounts / videos.budget
     hundredths = statistics.quantiles(delays, n=100)
     return {
@@ -103,7 +103,7 @@ def _seen(videos: VideoLoad, delays: Sequence[float], evidence: Evidence) -> Map
     }
 
 
-def _chat_seen(loads: Sequence[LoadResult]) -> Mapping[str, float]:
+def _chat_seen(loads: Sequence[LoadResult]) -> dict[str, float]:
     slowest = max(load.latency.p99 for load in loads if load.latency)
     return {"chat_p99_ms": slowest / 1e3, "chat_errors": sum(load.errors for load in loads)}
 
@@ -150,7 +150,16 @@ def _gateway(room: Path, config: str) -> Iterator[Running]:
     (room / "gateway.toml").write_text(config)
     port, started = free_port(), time.monotonic()
     headers = (f"authorization: Bearer {KEY}",)
-    argv = [COMMAND, "serve", "--config", "gateway.toml", "--host", "127.0.0.1", "--port", str(port)]
+    argv: list[str | Path] = [
+        COMMAND,
+        "serve",
+        "--config",
+        "gateway.toml",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+    ]
     process = spawn(argv, CONTESTANT_CORE, log=room / "log", cwd=room)
     with stopping(process):
         await_answer(process, port, headers, room / "log")
