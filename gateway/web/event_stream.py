@@ -87,6 +87,7 @@ class EventStream:
             for helper in (self._watcher, self._writer):
                 if helper is not None:
                     helper.cancel()
+            self._watcher = self._writer = None  # a cancelled task refers to its frames, and these to us
             await self._stop(reader)
         return self._error
 

@@ -1,6 +1,8 @@
 """The event stream on a real socket: prime, ping, batch, back-pressure, disconnects, faults."""
 
 import asyncio
+import gc
+import weakref
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 
@@ -391,3 +393,26 @@ async def test_a_stream_that_is_aborted_before_it_begins_keeps_its_status() -> N
     client = SlowClient()
     with pytest.raises(UpstreamUnavailable):
         await stream.respond(client.receive, client.send)
+
+
+async def test_a_watched_stream_leaves_nothing_to_the_garbage_collector(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("gateway.web.event_stream._WATCH_AFTER", 0.005)
+
+    async def slow() -> Events:
+        await asyncio.sleep(0.02)
+        yield Finish()
+
+    client = SlowClient()
+    client.reads.set()
+    stream = EventStream(slow(), Lines())
+    gc.disable()
+    try:
+        await stream.respond(client.receive, client.send)
+        await asyncio.sleep(0)
+        remains = weakref.ref(stream)
+        del stream
+        assert remains() is None
+    finally:
+        gc.enable()
