@@ -22,7 +22,7 @@ class OpenCalls:
     def __init__(self) -> None:
         self._digests: dict[_Task | None, bytes] = {}
         self._streams: dict[_Task | None, EventStream] = {}
-        self._ended: dict[_Task, GatewayError] = {}
+        self._ended: dict[_Task | None, GatewayError] = {}
 
     def begin(self, key: ClientKey) -> None:
         """Count the present task's call in; one without a key has nothing that could be taken back."""
@@ -31,7 +31,10 @@ class OpenCalls:
 
     def finish(self) -> None:
         """Count the present task's call out."""
-        self._digests.pop(asyncio.current_task(), None)
+        task = asyncio.current_task()
+        self._digests.pop(task, None)
+        if self._ended:  # It may have ended by itself at the same moment.
+            self._ended.pop(task, None)
 
     def add_stream(self, stream: EventStream) -> None:
         """Note that the present task writes a stream."""
