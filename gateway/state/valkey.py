@@ -123,7 +123,8 @@ class ValkeyServer:
                     yield
             except (LostConnection, LateAnswer, OSError, TimeoutError) as error:
                 self._breaker.failed()
-                raise StoreUnavailable(f"{self._name} does not answer: {error}") from error
+                reason = str(error) or f"nothing came within {limit:g} s"
+                raise StoreUnavailable(f"{self._name} does not answer: {reason}") from error
             except ReadOnlyError as error:  # a replica now: the next connection may find the master
                 await self._client.connection_pool.disconnect(inuse_connections=False)
                 raise StoreUnavailable(f"{self._name} is a replica") from error

@@ -62,6 +62,8 @@ async def test_a_frozen_server_costs_little_time_then_none_and_is_found_again(st
     async with store_at(process.url) as store:
         standing = await store.put("t", RECORD)
         process.freeze()
+        why, _ = await refusal(store.get("t", "a"))
+        assert why.endswith("does not answer: nothing came within 0.25 s")
         waits = [(await refusal(store.get("t", "a")))[1] for _ in range(6)]
         assert max(waits) < 0.6
         assert max(waits[3:]) < 0.05
