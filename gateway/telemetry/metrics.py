@@ -69,6 +69,7 @@ class Metrics:
         self._declare_http()
         self._declare_generations()
         self._declare_upstreams()
+        self._declare_accounts()
         self._declare_tasks()
         self._declare_state()
         self._declare_process()
@@ -157,6 +158,8 @@ class Metrics:
             ["op", "reason"],
             registry=self.registry,
         )
+
+    def _declare_accounts(self) -> None:
         self.account_state = Gauge(
             "gateway_account_state",
             "1 for the state that the account is in.",
