@@ -130,6 +130,20 @@ def test_a_chunk_that_only_begins_and_ends_like_others_is_read_as_a_whole(data: 
     assert outcome(learning, data) == outcome(ChatAnswer(), data)
 
 
+def test_a_word_that_stands_elsewhere_too_is_not_taken_for_the_text() -> None:
+    answer = ChatAnswer()
+    answer.add(b'{"id":"word","choices":[{"delta":{"content":"word"}}]}')
+    assert answer.add(b'{"id":"other","choices":[{"delta":{"content":"word"}}]}') == [TextDelta("word")]
+
+
+def test_a_finish_reason_beside_a_text_counts_each_time() -> None:
+    answer = ChatAnswer()
+    answer.add(b'{"choices":[{"delta":{"content":"a"},"finish_reason":"stop"}]}')
+    answer.add(b'{"choices":[{"delta":{"tool_calls":[{"id":"1","function":{"name":"f"}}]}}]}')
+    answer.add(b'{"choices":[{"delta":{"content":"b"},"finish_reason":"stop"}]}')
+    assert answer.finish().reason == "tool_calls"
+
+
 def test_a_refusal_is_text() -> None:
     [event] = ChatAnswer().add(b'{"choices":[{"delta":{"content":null,"refusal":"No."}}]}')
     assert event == TextDelta("No.")
