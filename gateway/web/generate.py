@@ -19,6 +19,7 @@ from gateway.generation.views import TaskView
 from gateway.media.archive import Archive
 from gateway.media.blob import Blob
 from gateway.tasks.engine import TaskEngine
+from gateway.telemetry.logging import get_logger
 from gateway.web.answers import JSON, Headers
 from gateway.web.client_watch import ClientWatch
 from gateway.web.event_stream import EventStream
@@ -121,8 +122,15 @@ class Generate:
             return work
         orphan = asyncio.get_running_loop().create_task(work)
         self._orphans.add(orphan)
-        orphan.add_done_callback(self._orphans.discard)
-        return asyncio.shield(orphan)
+        waiting = asyncio.shield(orphan)
+        orphan.add_done_callback(lambda _: self._bury(orphan, waiting))
+        return waiting
+
+    def _bury(self, orphan: asyncio.Task[T], waiting: asyncio.Future[T]) -> None:
+        """Let work go that has ended; what went wrong is logged where nobody waits for it any more."""
+        self._orphans.discard(orphan)
+        if waiting.cancelled() and not orphan.cancelled() and (error := orphan.exception()) is not None:
+            get_logger().warning("abandoned_work_failed", error=str(error))
 
     async def _hand_over_task(self, exchange: Exchange, generation: Answer) -> None:
         """Answer as soon as the work is a task."""

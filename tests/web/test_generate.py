@@ -1,11 +1,14 @@
 """The three ways to hand a generation over."""
 
 import asyncio
+import gc
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from tests.serving import serving_gateway, settings_in
+from tests.web.waiting import until
 
 pytestmark = pytest.mark.anyio
 
@@ -97,6 +100,34 @@ async def test_work_outlives_a_client_that_left_where_drain_is_set(tmp_path):
                 return
             await asyncio.sleep(0.1)
     raise AssertionError("the work was cancelled with its client")
+
+
+_SLOW_TO_FAIL = """
+[upstreams.there]
+kind = "openai_compatible"
+base_url = "http://127.0.0.1:{}/v1"
+models = ["m"]
+accounts = [{{ id = "a" }}]
+"""
+
+
+async def _hang_up_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    await reader.readuntil(b"\r\n\r\n")
+    await asyncio.sleep(0.6)
+    writer.close()
+
+
+async def test_work_that_fails_when_its_client_has_left_is_logged_and_nothing_else(tmp_path):
+    async with await asyncio.start_server(_hang_up_late, "127.0.0.1", 0) as provider:
+        toml = _SLOW_TO_FAIL.format(provider.sockets[0].getsockname()[1])
+        settings = settings_in(tmp_path, toml, GATEWAY_SERVER__ON_DISCONNECT="drain")
+        with capture_logs() as lines:
+            async with serving_gateway(settings) as served, httpx.AsyncClient(base_url=served.url) as client:
+                body = {"model": "m", "messages": [{"role": "user", "content": "hello"}]}
+                with pytest.raises(httpx.ReadTimeout):
+                    await client.post("/v1/chat/completions", json=body, timeout=0.3)
+                await until(lambda: any(line["event"] == "abandoned_work_failed" for line in lines))
+        gc.collect()  # an exception that nobody asked for would be reported now, and fail the test
 
 
 async def test_a_key_for_an_alias_may_use_the_alias_and_nothing_else(tmp_path):
