@@ -10,7 +10,7 @@ INSTALL_SELF := $(PIP) --no-build-isolation -e .
 COMPILE := uv pip compile -q --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11
 
 .DEFAULT_GOAL := help
-.PHONY: help serve test lint fmt generate crash faults bench bench-rivals profile e2e lock clean
+.PHONY: help serve test lint fmt generate crash faults soak bench bench-rivals profile e2e lock clean
 
 help:  ## Show what there is
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' Makefile | expand -t 16
@@ -42,6 +42,9 @@ crash: $(VENV)/.dev  ## Kill real gateways at random times and compare what was 
 
 faults: $(VENV)/.dev  ## Run the long forms of the fault tests
 	$(BIN)/pytest -m slow tests/faults
+
+soak: $(VENV)/.dev  ## Let the gateway work for an hour and see whether its memory stays flat
+	$(BIN)/python -m tests.bench.soak
 
 bench: $(VENV)/.dev  ## Measure against nginx, if it is installed
 	$(BIN)/python -m tests.bench
