@@ -23,6 +23,7 @@ __all__ = [
     "ask",
     "await_answer",
     "run_contestant",
+    "run_folder",
 ]
 
 Wire = Literal["chat", "images", "native", "videos"]
@@ -108,8 +109,9 @@ class Nginx:
 @contextmanager
 def run_contestant(contestant: Contestant, mock_port: int, label: str) -> Iterator[Running]:
     """Start a contestant and yield it once it has answered a request."""
-    folder = FOLDER / "run" / label / contestant.name
+    folder = run_folder(label, contestant.name)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / "log").unlink(missing_ok=True)
     port, started = free_port(), time.monotonic()
     headers = contestant.headers(mock_port)
     launch = contestant.launch(port, mock_port, folder)
@@ -120,6 +122,11 @@ def run_contestant(contestant: Contestant, mock_port: int, label: str) -> Iterat
     with stopping(process):
         await_answer(process, port, headers, folder / "log")
         yield Running(contestant.name, port, headers, process.pid, time.monotonic() - started)
+
+
+def run_folder(label: str, name: str) -> Path:
+    """Where a contestant works and keeps its log."""
+    return FOLDER / "run" / label / name
 
 
 def ask(port: int, headers: Sequence[str], path: str, body: str) -> tuple[int, bytes]:

@@ -3,19 +3,22 @@
     python -m tests.bench.soak [--minutes 60]
 
 Whole answers, streams and pictures take turns. After each turn the gateway's memory is read; what it gains
-once warm is set against the answers that it gave meanwhile.
+once warm is set against the answers that it gave meanwhile. Its log and its archive are emptied, or an hour
+would take a hundred gigabytes of disk.
 """
 
+import os
 import sys
 import time
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from statistics import linear_regression
 
 import msgspec
 import rich_click as click
 
 from tests.bench.__main__ import terminal
-from tests.bench.contestants import Running, run_contestant
+from tests.bench.contestants import Running, run_contestant, run_folder
 from tests.bench.gateway import Gateway
 from tests.bench.machine import prepare, resident_bytes
 from tests.bench.measure import measure
@@ -74,12 +77,20 @@ def _soak(running: Running, mock: Mock, seconds: float) -> Iterator[Point]:
             assert load is not None
             answers, errors = answers + load.units, errors + load.errors
         time.sleep(_REST_SECONDS)
+        _empty(run_folder("soak", running.name))
         assert running.pid is not None
         yield Point(answers, errors, resident_bytes(running.pid))
 
 
 def _turn(workload: Workload) -> Workload:
     return msgspec.structs.replace(workload, load={**workload.load, "seconds": _TURN_SECONDS, "warmup": 0.5})
+
+
+def _empty(folder: Path) -> None:
+    os.truncate(folder / "log", 0)
+    for medium in folder.glob("gateway-media/media/**/*"):
+        if medium.is_file():
+            medium.unlink()
 
 
 if __name__ == "__main__":
