@@ -1,12 +1,14 @@
 """Counters and histograms as plain numbers, handed over when a scrape asks for them.
 
 prometheus_client's own are made for threads: they take a lock for every number that they touch. These
-belong to the event loop's thread, where a histogram costs one bisection and two additions.
+belong to the event loop's thread, and a histogram takes many values in one go.
 """
 
+import collections
 import time
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
+from itertools import repeat
 from math import inf
 from typing import Generic, TypeVar
 
@@ -37,14 +39,14 @@ class Spread:
 
     def __init__(self, bounds: Sequence[float]) -> None:
         self._bounds = bounds
-        self.counts = [0] * len(bounds)
+        self.counts = collections.Counter[int]()
         self.total = 0.0
         self.created = time.time()
 
-    def observe(self, value: float) -> None:
-        """Put a value in; a bucket holds the values up to and including its bound."""
-        self.counts[bisect_left(self._bounds, value)] += 1
-        self.total += value
+    def observe(self, values: Sequence[float]) -> None:
+        """Put values in; a bucket holds those up to and including its bound."""
+        self.counts.update(map(bisect_left, repeat(self._bounds), values))
+        self.total = sum(values, self.total)
 
 
 C = TypeVar("C", Count, Spread)
@@ -124,8 +126,8 @@ class Histogram(_Family[Spread]):
 
     def _sample(self, metric: Metric, labels: dict[str, str], child: Spread) -> None:
         seen = 0
-        for bound, count in zip(self._bounds, child.counts, strict=True):
-            seen += count
+        for bucket, bound in enumerate(self._bounds):
+            seen += child.counts[bucket]
             metric.add_sample(f"{self._name}_bucket", {**labels, "le": _bound_text(bound)}, seen)
         metric.add_sample(f"{self._name}_count", labels, seen)
         metric.add_sample(f"{self._name}_sum", labels, child.total)

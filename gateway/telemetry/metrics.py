@@ -4,8 +4,10 @@ The GenAI families carry the names of OpenTelemetry's conventions, so that exist
 ours begin with `gateway_`. A label value never comes from a client unless it is in a closed set.
 """
 
-from collections.abc import Set
-from typing import Final
+from collections import defaultdict
+from collections.abc import Sequence, Set
+from operator import attrgetter
+from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
@@ -55,6 +57,12 @@ _FIRST: Final = (
 _OTHER: Final = "_other"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
+_MOST_WAITING: Final = 256
+"""Requests that wait to be counted together, about 100 KB."""
+_kind: Final = attrgetter(
+    "method", "route", "status", "chat_type", "upstream", "model", "error_code", "client_gone", "media"
+)
+"""What decides where and how a request is counted."""
 
 
 class Metrics:
@@ -66,6 +74,7 @@ class Metrics:
     def __init__(self, error_types: Set[str] = frozenset()) -> None:
         self._error_types = error_types | {""}
         self.registry = CollectorRegistry()
+        self._ended: list[Observation] = []
         self._declare_http()
         self._declare_generations()
         self._declare_upstreams()
@@ -272,6 +281,7 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
+        self._count_ended()
         return generate_latest(self.registry)
 
     def count(self, metric: Counter, *labels: str, by: float = 1.0) -> None:
@@ -280,42 +290,62 @@ class Metrics:
 
     def observe(self, metric: Histogram, value: float, *labels: str) -> None:
         """Put a value into a histogram with labels."""
-        metric.child(labels).observe(value)
+        metric.child(labels).observe((value,))
 
     def set(self, metric: Gauge, value: float, *labels: str) -> None:
         """Set a gauge with labels."""
         metric.labels(*labels).set(value)
 
-    def record_request(self, observed: Observation, duration: float) -> None:
-        """Count a finished request."""
-        if observed.route == "unmatched":
-            self.count(self.unmatched)
+    def record_request(self, observed: Observation) -> None:
+        """Count a request that has ended, with others of its kind, at the latest when somebody asks."""
+        self._ended.append(observed)
+        if len(self._ended) >= _MOST_WAITING:
+            self._count_ended()
+
+    def _count_ended(self) -> None:
+        ended, self._ended = self._ended, []
+        kinds: dict[tuple[Any, ...], list[Observation]] = defaultdict(list)
+        for observed in ended:
+            kinds[_kind(observed)].append(observed)
+        for alike in kinds.values():
+            self._count_requests(alike[0], alike)
+
+    def _count_requests(self, kind: Observation, alike: Sequence[Observation]) -> None:
+        """Count requests that are all of the kind of the first one."""
+        seconds = [observed.duration for observed in alike]
+        if kind.route == "unmatched":
+            self.count(self.unmatched, by=len(alike))
         else:
-            method = observed.method if observed.method in _METHODS else _OTHER
-            self.http_requests.child((method, observed.route, str(observed.status))).add()
-            self.http_seconds.child((method, observed.route)).observe(duration)
-        if observed.chat_type:
-            self._record_generation(observed, duration)
+            method = kind.method if kind.method in _METHODS else _OTHER
+            self.count(self.http_requests, method, kind.route, str(kind.status), by=len(alike))
+            self.http_seconds.child((method, kind.route)).observe(seconds)
+        if kind.chat_type:
+            error_type = kind.error_code if kind.error_code in self._error_types else _OTHER
+            labels = (kind.chat_type, kind.upstream or "_none", kind.model or _OTHER)
+            self.generation_seconds.child((*labels, error_type)).observe(seconds)
+            self._count_generations(labels, alike)
+            self._count_outcomes(kind, alike)
 
-    def _record_generation(self, observed: Observation, duration: float) -> None:
-        labels = (observed.chat_type, observed.upstream or "_none", observed.model or _OTHER)
-        error_type = observed.error_code if observed.error_code in self._error_types else _OTHER
-        self.generation_seconds.child((*labels, error_type)).observe(duration)
-        first = observed.time_to_first_event
-        if first is not None:
-            self.first_token_seconds.child(labels).observe(first)
-        if observed.tokens_in or observed.tokens_out:
-            self.tokens.child((*labels, "input")).observe(observed.tokens_in)
-            self.tokens.child((*labels, "output")).observe(observed.tokens_out)
-        if observed.client_gone:
-            self.aborts.child((observed.chat_type, "client")).add()
-        if observed.upstream_seconds:
-            overhead = max(0.0, duration - observed.upstream_seconds)
-            self.overhead_seconds.child((observed.chat_type,)).observe(overhead)
-        if observed.media and not observed.error_code:
-            self._record_media(observed)
+    def _count_generations(self, labels: tuple[str, str, str], alike: Sequence[Observation]) -> None:
+        firsts = [observed.first_event for observed in alike if observed.first_event is not None]
+        if firsts:
+            self.first_token_seconds.child(labels).observe(firsts)
+        metered = [observed for observed in alike if observed.tokens_in or observed.tokens_out]
+        if metered:
+            self.tokens.child((*labels, "input")).observe([observed.tokens_in for observed in metered])
+            self.tokens.child((*labels, "output")).observe([observed.tokens_out for observed in metered])
+        overheads = [observed.overhead for observed in alike if observed.overhead is not None]
+        if overheads:
+            self.overhead_seconds.child(labels[:1]).observe(overheads)
 
-    def _record_media(self, observed: Observation) -> None:
+    def _count_outcomes(self, kind: Observation, alike: Sequence[Observation]) -> None:
+        if kind.client_gone:
+            self.count(self.aborts, kind.chat_type, "client", by=len(alike))
+        if kind.media and not kind.error_code:
+            for observed in alike:
+                self._count_media(observed)
+
+    def _count_media(self, observed: Observation) -> None:
         if observed.video_seconds:
             self.count(self.video_seconds, observed.model or _OTHER, by=observed.video_seconds)
         else:

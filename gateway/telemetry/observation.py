@@ -1,6 +1,8 @@
 """The record of one request: filled in by every floor, written out once at its true end."""
 
 import time
+from datetime import UTC, datetime
+from typing import ClassVar
 
 import msgspec
 
@@ -10,9 +12,14 @@ __all__ = ["Observation"]
 class Observation(msgspec.Struct, gc=False):
     """What is known about one request, for its log line and its metrics.
 
-    Mutable on purpose and owned by the request alone. Times are on the monotonic clock, in seconds;
-    `upstream_seconds` is what was spent waiting for bytes of providers, or for connections to them.
+    Mutable on purpose and owned by the request alone until it ends; then nobody changes it any more.
+    Times are in seconds since `started`, which is on the monotonic clock. `upstream_seconds` is what was
+    spent waiting for bytes of providers, or for connections to them, `overhead` all the rest. `event` and
+    `level` are how the log calls it.
     """
+
+    event: ClassVar[str] = "request"
+    level: ClassVar[str] = "info"
 
     request_id: str
     method: str = ""
@@ -35,17 +42,24 @@ class Observation(msgspec.Struct, gc=False):
     bytes_out: int = 0
     media: int = 0
     video_seconds: float = 0.0
-    first_event: float = 0.0
-    upstream_seconds: float = 0.0
+    first_event: float | None = None
+    duration: float = 0.0
+    upstream_seconds: float | None = None
+    overhead: float | None = None
     stream: bool = False
     client_gone: bool = False
+    timestamp: datetime = datetime.min
 
     def saw_first_event(self) -> None:
         """Note the time of the first event that was passed on."""
-        if not self.first_event:
-            self.first_event = time.monotonic()
+        if self.first_event is None:
+            self.first_event = round(time.monotonic() - self.started, 6)
 
-    @property
-    def time_to_first_event(self) -> float | None:
-        """Seconds from the request's start to its first event; None when there was none."""
-        return self.first_event - self.started if self.first_event else None
+    def end(self, waited: float) -> None:
+        """Note the end; `waited` seconds were spent on providers."""
+        duration = time.monotonic() - self.started
+        self.duration = round(duration, 6)
+        if waited:
+            self.upstream_seconds = round(waited, 6)
+            self.overhead = round(max(0.0, duration - waited), 6)
+        self.timestamp = datetime.now(UTC)

@@ -5,7 +5,7 @@ requests. On a terminal each line goes through structlog like any other.
 """
 
 import asyncio
-from datetime import UTC, datetime
+from datetime import datetime
 from functools import lru_cache
 
 import msgspec
@@ -24,11 +24,10 @@ _encode_lines = msgspec.json.Encoder().encode_lines
 _redacted = lru_cache(maxsize=1024)(redact)
 
 
-class RequestLine(
-    msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True, tag_field="event", tag="request"
-):
-    """One finished request. Times are in seconds; what is empty or unknown is left out."""
+class RequestLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_only=True):
+    """What is said of an `Observation`. Times are in seconds; what is empty or unknown is left out."""
 
+    event: str
     request_id: str
     client_request_id: str = ""
     method: str
@@ -49,29 +48,33 @@ class RequestLine(
     bytes_out: int = 0
     error_code: str = ""
     client_gone: bool = False
-    duration_s: float
-    ttft_s: float | None = None
-    upstream_s: float | None = None
-    overhead_s: float | None = None
+    duration: float = msgspec.field(name="duration_s")
+    first_event: float | None = msgspec.field(name="ttft_s", default=None)
+    upstream_seconds: float | None = msgspec.field(name="upstream_s", default=None)
+    overhead: float | None = msgspec.field(name="overhead_s", default=None)
     level: str
     timestamp: datetime
+
+    def __post_init__(self) -> None:
+        """Redact what a client may have chosen."""
+        msgspec.structs.force_setattr(self, "client_request_id", _redacted(self.client_request_id))
+        msgspec.structs.force_setattr(self, "model", _redacted(self.model))
 
 
 class RequestLog:
     """Writes the lines; `flush` before the process ends."""
 
     def __init__(self) -> None:
-        self._lines: list[RequestLine] = []
+        self._ended: list[Observation] = []
         self._timer: asyncio.TimerHandle | None = None
 
-    def write(self, observed: Observation, duration: float) -> None:
-        """Log a request that took `duration` seconds."""
-        line = _describe(observed, duration)
+    def write(self, observed: Observation) -> None:
+        """Log a request that has ended."""
         if json_lines() is None:
-            get_logger().info("request", **_fields(line))
+            get_logger().info("request", **_fields(observed))
             return
-        self._lines.append(line)
-        if len(self._lines) >= _MOST_LINES:
+        self._ended.append(observed)
+        if len(self._ended) >= _MOST_LINES:
             self.flush()
         elif self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_WAIT_SECONDS, self.flush)
@@ -81,48 +84,19 @@ class RequestLog:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        lines, self._lines = self._lines, []
+        ended, self._ended = self._ended, []
         write = json_lines()
-        if lines and write is not None:
-            write(_encode_lines(lines).removesuffix(b"\n"))
+        if ended and write is not None:
+            write(_encode_lines(map(_describe, ended)).removesuffix(b"\n"))
 
 
-def _describe(observed: Observation, duration: float) -> RequestLine:
-    first = observed.time_to_first_event
-    upstream = observed.upstream_seconds
-    return RequestLine(
-        request_id=observed.request_id,
-        client_request_id=_redacted(observed.client_request_id),
-        method=observed.method,
-        route=observed.route,
-        status=observed.status,
-        chat_type=observed.chat_type,
-        dialect=observed.dialect,
-        owner=observed.owner,
-        model=_redacted(observed.model),
-        upstream=observed.upstream,
-        account=observed.account,
-        attempts=observed.attempts,
-        finish_reason=observed.finish_reason,
-        tokens_in=observed.tokens_in,
-        tokens_out=observed.tokens_out,
-        task_id=observed.task_id,
-        stream=observed.stream,
-        bytes_out=observed.bytes_out,
-        error_code=observed.error_code,
-        client_gone=observed.client_gone,
-        duration_s=round(duration, 6),
-        ttft_s=None if first is None else round(first, 6),
-        upstream_s=round(upstream, 6) if upstream else None,
-        overhead_s=round(max(0.0, duration - upstream), 6) if upstream else None,
-        level="info",
-        timestamp=datetime.now(UTC),
-    )
+def _describe(observed: Observation) -> RequestLine:
+    return msgspec.convert(observed, RequestLine, from_attributes=True)
 
 
-def _fields(line: RequestLine) -> dict[str, object]:
+def _fields(observed: Observation) -> dict[str, object]:
     """Return the line for structlog, which adds event, level and time itself."""
-    fields: dict[str, object] = msgspec.to_builtins(line)
+    fields: dict[str, object] = msgspec.to_builtins(_describe(observed))
     return {name: value for name, value in fields.items() if name not in _STRUCTLOGS}
 
 

@@ -2,7 +2,6 @@
 
 import re
 import secrets
-import time
 from collections.abc import Awaitable
 from typing import Any
 
@@ -46,17 +45,16 @@ class AccessLog:
             await self.app(scope, receive, _identified(send, observed, self._headers))
         finally:
             self._metrics.in_progress -= 1
-            observed.upstream_seconds = waiting.seconds
+            observed.end(waiting.seconds)
             self._finish(scope, observed)
 
     def _finish(self, scope: Any, observed: Observation) -> None:
-        duration = time.monotonic() - observed.started
         observed.route = scope.get("path_template") or "unmatched"
         if observed.client_gone and not observed.stream:
             observed.status = _CLIENT_GONE_STATUS
-        self._metrics.record_request(observed, duration)
+        self._metrics.record_request(observed)
         if observed.route not in _QUIET:
-            self._log.write(observed, duration)
+            self._log.write(observed)
 
 
 def _observe(scope: Any) -> Observation:

@@ -189,7 +189,7 @@ async def test_what_happened_is_observed(tmp_path):
     assert (observed.upstream, observed.attempts, observed.finish_reason) == ("a", 2, "length")
     assert (observed.tokens_in, observed.tokens_out) == (5, 7)
     assert (observed.chat_type, observed.model) == ("t2t", "m")
-    assert observed.time_to_first_event is not None
+    assert observed.first_event is not None
 
 
 async def test_media_of_a_provider_that_only_we_reach_is_archived(tmp_path):

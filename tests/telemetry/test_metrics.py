@@ -7,6 +7,8 @@ import time
 
 import httpx
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.generation.errors import error_codes
@@ -16,6 +18,26 @@ from tests.serving import serving_gateway, settings_in
 
 pytestmark = pytest.mark.anyio
 
+_eighths = st.integers(0, 100).map(lambda number: number / 8)  # Their sums are exact in any order.
+_requests = st.builds(
+    Observation,
+    st.just("r"),
+    method=st.sampled_from(["GET", "POST", "PROPFIND"]),
+    route=st.sampled_from(["unmatched", "/a", "/b"]),
+    status=st.sampled_from([200, 404]),
+    chat_type=st.sampled_from(["", "t2t", "t2v"]),
+    upstream=st.sampled_from(["", "qwen"]),
+    model=st.sampled_from(["", "m"]),
+    error_code=st.sampled_from(["", "rate_limited", "made-up"]),
+    client_gone=st.booleans(),
+    media=st.integers(0, 2),
+    video_seconds=st.sampled_from([0.0, 2.0]),
+    tokens_in=st.integers(0, 2),
+    tokens_out=st.integers(0, 2000),
+    duration=_eighths,
+    first_event=st.none() | _eighths,
+    overhead=st.none() | _eighths,
+)
 CHAT = {"model": "qwen-max-latest", "messages": [{"role": "user", "content": "hi"}]}
 
 
@@ -31,6 +53,11 @@ def samples(exposition: str, name: str) -> dict[tuple[str, ...], float]:
         for sample in family.samples
         if sample.name == name
     }
+
+
+def lines(exposition: bytes) -> set[bytes]:
+    """Return what is said, without the moments at which series began."""
+    return {line for line in exposition.splitlines() if b"_created" not in line}
 
 
 async def knock(client: httpx.AsyncClient, number: int) -> None:
@@ -75,7 +102,7 @@ async def test_a_method_is_a_label_only_where_it_is_known(tmp_path):
     for method in ("GET", "PROPFIND", "X" * 50):
         observed = Observation("r", method=method)
         observed.route, observed.status = "/v1/models", 405
-        metrics.record_request(observed, 0.1)
+        metrics.record_request(observed)
     methods = {labels[0] for labels in samples(metrics.exposition().decode(), "gateway_http_requests_total")}
     assert methods == {"GET", "_other"}
 
@@ -85,7 +112,7 @@ async def test_a_providers_word_for_an_error_is_no_label():
     for code in ("rate_limited", "", "Throttling.User.8731"):
         observed = Observation("r", method="POST")
         observed.route, observed.status, observed.chat_type, observed.error_code = "/x", 502, "t2t", code
-        metrics.record_request(observed, 0.1)
+        metrics.record_request(observed)
     found = samples(metrics.exposition().decode(), "gen_ai_server_request_duration_seconds_count")
     assert {labels[0] for labels in found} == {"rate_limited", "", "_other"}
 
@@ -119,3 +146,23 @@ async def test_a_blocked_loop_is_seen(tmp_path):
         time.sleep(1.2)  # noqa: ASYNC251 - that is the fault
         text = (await client.get("/metrics")).text
         assert samples(text, "gateway_event_loop_lag_seconds")[()] > 0.1
+
+
+@settings(deadline=None)
+@given(st.lists(_requests, max_size=12))
+def test_requests_counted_together_read_as_requests_counted_one_by_one(requests):
+    together, one_by_one = Metrics(error_codes()), Metrics(error_codes())
+    for observed in requests:
+        together.record_request(observed)
+        one_by_one.record_request(observed)
+        one_by_one.exposition()
+    assert lines(together.exposition()) == lines(one_by_one.exposition())
+
+
+def test_requests_that_nobody_asks_about_do_not_pile_up():
+    metrics = Metrics()
+    for number in range(1000):
+        metrics.record_request(Observation("r", method="GET", route="/x", status=200, duration=float(number)))
+        assert len(metrics._ended) < 256
+    (counted,) = samples(metrics.exposition().decode(), "gateway_http_requests_total").values()
+    assert counted == 1000

@@ -3,6 +3,7 @@ import io
 import logging
 import sys
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import msgspec
@@ -29,7 +30,7 @@ def written(monkeypatch: pytest.MonkeyPatch) -> Iterator[io.BytesIO]:
 
 
 def _observation(**fields: object) -> Observation:
-    observed = Observation("r1", method="POST")
+    observed = Observation("r1", method="POST", duration=1.0, timestamp=datetime.now(UTC))
     observed.route, observed.status = "/v1/chat/completions", 200
     for name, value in fields.items():
         setattr(observed, name, value)
@@ -42,7 +43,7 @@ def _lines(output: io.BytesIO) -> list[dict[str, object]]:
 
 async def test_a_line_says_what_is_known_and_leaves_out_the_rest(written: io.BytesIO) -> None:
     log = RequestLog()
-    log.write(_observation(owner="alice", tokens_out=7, upstream_seconds=0.25), 1.0)
+    log.write(_observation(owner="alice", tokens_out=7, upstream_seconds=0.25, overhead=0.75))
     log.flush()
     (line,) = _lines(written)
     assert isinstance(line.pop("timestamp"), str)
@@ -63,14 +64,14 @@ async def test_a_line_says_what_is_known_and_leaves_out_the_rest(written: io.Byt
 
 async def test_an_overhead_of_nothing_is_still_said(written: io.BytesIO) -> None:
     log = RequestLog()
-    log.write(_observation(upstream_seconds=2.0), 1.0)
+    log.write(_observation(upstream_seconds=2.0, overhead=0.0))
     log.flush()
     assert _lines(written)[0]["overhead_s"] == 0.0
 
 
 async def test_what_a_client_chose_is_redacted(written: io.BytesIO) -> None:
     log = RequestLog()
-    log.write(_observation(model="Bearer abcdefghij", client_request_id="sk-abcdefghij"), 1.0)
+    log.write(_observation(model="Bearer abcdefghij", client_request_id="sk-abcdefghij"))
     log.flush()
     assert b"abcdefghij" not in written.getvalue()
 
@@ -78,7 +79,7 @@ async def test_what_a_client_chose_is_redacted(written: io.BytesIO) -> None:
 async def test_lines_wait_a_moment_and_leave_in_order(written: io.BytesIO) -> None:
     log = RequestLog()
     for status in range(200, 210):
-        log.write(_observation(status=status), 1.0)
+        log.write(_observation(status=status))
     assert not written.getvalue()
     await asyncio.sleep(0.1)
     assert [line["status"] for line in _lines(written)] == list(range(200, 210))
@@ -87,7 +88,7 @@ async def test_lines_wait_a_moment_and_leave_in_order(written: io.BytesIO) -> No
 async def test_many_lines_do_not_wait(written: io.BytesIO) -> None:
     log = RequestLog()
     for _ in range(1000):
-        log.write(_observation(), 1.0)
+        log.write(_observation())
     assert len(_lines(written)) > 700
     log.flush()
     log.flush()
@@ -97,7 +98,7 @@ async def test_many_lines_do_not_wait(written: io.BytesIO) -> None:
 async def test_without_json_each_line_goes_through_structlog() -> None:
     assert json_lines() is None
     with structlog.testing.capture_logs() as captured:
-        RequestLog().write(_observation(client_gone=True), 0.5)
+        RequestLog().write(_observation(client_gone=True))
     (line,) = captured
     assert line["event"] == "request"
     assert line["client_gone"] is True
@@ -107,6 +108,6 @@ async def test_without_json_each_line_goes_through_structlog() -> None:
 async def test_nothing_is_kept_when_requests_are_below_the_level(written: io.BytesIO) -> None:
     configure_logging("error", "json")
     log = RequestLog()
-    log.write(_observation(), 1.0)
+    log.write(_observation())
     log.flush()
     assert not written.getvalue()

@@ -45,8 +45,8 @@ class Lines:
     def __init__(self) -> None:
         self.seen: list[Observation] = []
 
-    def write(self, observed: Observation, duration: float) -> None:
-        assert duration >= 0
+    def write(self, observed: Observation) -> None:
+        assert observed.duration > 0
         self.seen.append(observed)
 
 
