@@ -79,14 +79,14 @@ class AccountLease:
 
     def confirm(self) -> None:
         """Note that the provider has begun to answer, so that a long answer does not hold a probe up."""
-        if not self._confirmed and not self.seat.settled:
-            self._teach(None)
+        if not self.seat.settled and not self._confirmed and self._pool is not None:
+            self._pool.teach(self, None)
             self._confirmed = True
 
     def settle(self, error: GatewayError | None) -> None:
         """Give the account back after a success (None) or a failure, which teaches the ledger."""
-        if error is not None or not self._confirmed:
-            self._teach(error)
+        if self._pool is not None and (error is not None or not self._confirmed):
+            self._pool.teach(self, error)
         self.settle_cancelled()
 
     def settle_cancelled(self) -> None:
@@ -94,10 +94,6 @@ class AccountLease:
         pool, self._pool = self._pool, None
         if pool is not None:
             pool.take_back(self)
-
-    def _teach(self, error: GatewayError | None) -> None:
-        if self._pool is not None:
-            self._pool.teach(self, error)
 
 
 class AccountPool:
@@ -133,7 +129,7 @@ class AccountPool:
         if self._room:
             self._serve(self._lines(wants))
         lease = self._take(wants)
-        if lease is not None and not _slots(lease):
+        if lease is not None and not lease.seat.limited and not wants.chat:
             return lease
         return await self._acquire_patiently(wants, lease, asyncio.get_running_loop().time() + wait)
 
@@ -319,9 +315,9 @@ class AccountPool:
 
     def _concerned(self, lease: AccountLease, error: GatewayError | None) -> Sequence[Scope]:
         """Return what an outcome says something about."""
-        account, chat_type, *_ = scopes = lease.seat.scopes
         if error is None:
-            return scopes[1:] if lease.seat.gates[0].standing.settled else scopes
+            return lease.seat.proved
+        account, chat_type, *_ = lease.seat.scopes
         if isinstance(error, AccountRejected | VerificationRequired):
             return (account,)
         if isinstance(error, AccountError) and error.param == "model" and lease.wants.model:
@@ -351,7 +347,7 @@ def _chat(seat: Seat, wants: Wants) -> Name:
 def _slots(lease: AccountLease) -> list[Slot]:
     """Return the places that a loan needs over all replicas."""
     upstream, account = lease.seat.name
-    slots = [Slot(f"probe/{gate.scope.key}", 1) for gate in lease.seat.gates if gate.standing.ramp == 1]
+    slots = [Slot(f"probe/{gate.scope.key}", 1) for gate in lease.seat.limited if gate.standing.ramp == 1]
     if lease.account.concurrency is not None:
         slots.append(Slot(f"account/{upstream}/{account}", lease.account.concurrency))
     if lease.wants.chat:

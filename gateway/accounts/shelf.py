@@ -53,6 +53,8 @@ class Gate:
             self._old = self.in_flight if standing.until else 0
         self.standing = standing
         self._set_limit()
+        for seat in self.seats:
+            seat.sum_up()
 
     def leave(self, begun: float) -> None:
         """Count a call out that began at `begun`."""
@@ -70,9 +72,25 @@ class Seat:
     """An account on one shelf. The first gate is the account as a whole.
 
     `level` is its load while it is free, `wakes` its return while it rests, `used` grows with each use.
+    What its gates' standings come to is summed up whenever one of them changes, so that a call need not ask:
+    `rests_until` (unix seconds), `limited` (the gates that have a limit), `settled` (a success would change
+    nothing) and `proved` (what a success says something about).
     """
 
-    __slots__ = ("account", "gates", "level", "name", "scopes", "shelf", "used", "wakes")
+    __slots__ = (
+        "account",
+        "gates",
+        "level",
+        "limited",
+        "name",
+        "proved",
+        "rests_until",
+        "scopes",
+        "settled",
+        "shelf",
+        "used",
+        "wakes",
+    )
 
     def __init__(self, account: Account, gates: tuple[Gate, ...], shelf: "Shelf") -> None:
         self.account = account
@@ -83,6 +101,15 @@ class Seat:
         self.level = _NOT_FREE
         self.used = 0
         self.wakes = 0.0
+        self.sum_up()
+
+    def sum_up(self) -> None:
+        """Take over what the gates' standings come to."""
+        standings = [gate.standing for gate in self.gates]
+        self.rests_until = max(standing.until for standing in standings)
+        self.settled = all(standing.settled for standing in standings)
+        self.limited = [gate for gate in self.gates if gate.limit < _UNLIMITED]
+        self.proved = self.scopes[1:] if standings[0].settled else self.scopes
 
     @property
     def standing(self) -> Standing:
@@ -90,22 +117,9 @@ class Seat:
         return max((gate.standing for gate in self.gates), key=lambda standing: standing.until)
 
     @property
-    def settled(self) -> bool:
-        """Whether a success would change nothing."""
-        for gate in self.gates:  # noqa: SIM110 - every call asks, and a generator costs more than the answer
-            if not gate.standing.settled:
-                return False
-        return True
-
-    @property
-    def rests_until(self) -> float:
-        """When the seat may be used again, in unix seconds."""
-        return max(gate.standing.until for gate in self.gates)
-
-    @property
     def has_room(self) -> bool:
         """Whether one more call may begin, apart from a rest."""
-        return all(gate.in_flight < gate.limit for gate in self.gates)
+        return not self.limited or all(gate.in_flight < gate.limit for gate in self.limited)
 
 
 class Shelf:
@@ -134,18 +148,13 @@ class Shelf:
 
     def place(self, seat: Seat, now: float) -> None:
         """Put a seat where it belongs now, behind its equals."""
-        until, has_room = 0.0, True
-        for gate in seat.gates:  # One loop instead of the two properties: this is the hottest path.
-            if gate.standing.until > until:
-                until = gate.standing.until
-            if gate.in_flight >= gate.limit:
-                has_room = False
+        until = seat.rests_until
         if seat.wakes == until > now:
             return  # It rests already; its account may be busy with other things.
         self.remove(seat)
         if until > now:
             self._lay_down(seat, until)
-        elif has_room:
+        elif seat.has_room:
             self._offer(seat, seat.gates[0].in_flight)
         else:
             self.busy.add(seat)
@@ -192,7 +201,8 @@ class Shelf:
         while len(self._levels) <= level:
             self._levels.append(OrderedDict())
         self._levels[level][seat] = None
-        self._lowest = min(self._lowest, level)
+        if level < self._lowest:
+            self._lowest = level
         seat.level = level
         self.free += 1
 
