@@ -20,7 +20,7 @@ from gateway.plugin_api.protocols import Generator, Mode, TaskUpstream, Upstream
 from gateway.tasks.engine import TaskEngine
 from gateway.tasks.submission import Order
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.observation import Observation
+from gateway.telemetry.observation import Attempt, Observation
 
 __all__ = ["Borrowed", "DispatchRun", "Lending"]
 
@@ -165,9 +165,8 @@ class DispatchRun:
     def note_returned(self, account: Account, chat_type: str, outcome: str, seconds: float) -> None:
         """Count a finished attempt."""
         self._lease = None
-        metrics = self.lending.metrics
-        metrics.count(metrics.attempts, f"{account.upstream}/{account.id}", chat_type, outcome)
-        metrics.observe(metrics.attempt_seconds, seconds, account.upstream, chat_type, outcome)
+        attempt = Attempt(account.upstream, account.id, chat_type, outcome, seconds)
+        self.lending.metrics.record_attempt(attempt)
 
     def turn(self, before: str, said: tuple[Message, ...]) -> Turn:
         """Return where the present attempt leaves the conversation: at its provider, or in words."""

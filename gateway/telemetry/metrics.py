@@ -4,15 +4,15 @@ The GenAI families carry the names of OpenTelemetry's conventions, so that exist
 ours begin with `gateway_`. A label value never comes from a client unless it is in a closed set.
 """
 
-from collections import defaultdict
 from collections.abc import Sequence, Set
 from operator import attrgetter
-from typing import Any, Final
+from typing import Final
 
 from prometheus_client import CollectorRegistry, Gauge, generate_latest
 
+from gateway.telemetry.batch import Batch
 from gateway.telemetry.instruments import Counter, Histogram
-from gateway.telemetry.observation import Observation
+from gateway.telemetry.observation import Attempt, Observation
 
 __all__ = ["Metrics"]
 
@@ -57,12 +57,10 @@ _FIRST: Final = (
 _OTHER: Final = "_other"
 _METHODS: Final = frozenset({"DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT"})
 _TOKENS: Final = (1, 4, 16, 64, 256, 1024, 4096, 16384, 65536, 262144, 1048576)
-_MOST_WAITING: Final = 256
-"""Requests that wait to be counted together, about 100 KB."""
-_kind: Final = attrgetter(
+_request_kind: Final = attrgetter(
     "method", "route", "status", "chat_type", "upstream", "model", "error_code", "client_gone", "media"
 )
-"""What decides where and how a request is counted."""
+_attempt_kind: Final = attrgetter("upstream", "account", "chat_type", "outcome")
 
 
 class Metrics:
@@ -74,7 +72,8 @@ class Metrics:
     def __init__(self, error_types: Set[str] = frozenset()) -> None:
         self._error_types = error_types | {""}
         self.registry = CollectorRegistry()
-        self._ended: list[Observation] = []
+        self._requests = Batch[Observation](_request_kind, self._count_requests)
+        self._attempts = Batch[Attempt](_attempt_kind, self._count_attempts)
         self._declare_http()
         self._declare_generations()
         self._declare_upstreams()
@@ -281,7 +280,8 @@ class Metrics:
 
     def exposition(self) -> bytes:
         """Return all metrics in Prometheus' text format."""
-        self._count_ended()
+        self._requests.empty()
+        self._attempts.empty()
         return generate_latest(self.registry)
 
     def count(self, metric: Counter, *labels: str, by: float = 1.0) -> None:
@@ -297,21 +297,22 @@ class Metrics:
         metric.labels(*labels).set(value)
 
     def record_request(self, observed: Observation) -> None:
-        """Count a request that has ended, with others of its kind, at the latest when somebody asks."""
-        self._ended.append(observed)
-        if len(self._ended) >= _MOST_WAITING:
-            self._count_ended()
+        """Count a request that has ended."""
+        self._requests.add(observed)
 
-    def _count_ended(self) -> None:
-        ended, self._ended = self._ended, []
-        kinds: dict[tuple[Any, ...], list[Observation]] = defaultdict(list)
-        for observed in ended:
-            kinds[_kind(observed)].append(observed)
-        for alike in kinds.values():
-            self._count_requests(alike[0], alike)
+    def record_attempt(self, attempt: Attempt) -> None:
+        """Count a call to a provider."""
+        self._attempts.add(attempt)
 
-    def _count_requests(self, kind: Observation, alike: Sequence[Observation]) -> None:
-        """Count requests that are all of the kind of the first one."""
+    def _count_attempts(self, alike: Sequence[Attempt]) -> None:
+        kind = alike[0]
+        account = f"{kind.upstream}/{kind.account}"
+        self.count(self.attempts, account, kind.chat_type, kind.outcome, by=len(alike))
+        seconds = [attempt.seconds for attempt in alike]
+        self.attempt_seconds.child((kind.upstream, kind.chat_type, kind.outcome)).observe(seconds)
+
+    def _count_requests(self, alike: Sequence[Observation]) -> None:
+        kind = alike[0]
         seconds = [observed.duration for observed in alike]
         if kind.route == "unmatched":
             self.count(self.unmatched, by=len(alike))

@@ -1,4 +1,4 @@
-"""The record of one request: filled in by every floor, written out once at its true end."""
+"""What is noted while the gateway works: of each request, and of each call to a provider."""
 
 import time
 from datetime import UTC, datetime
@@ -6,11 +6,21 @@ from typing import ClassVar
 
 import msgspec
 
-__all__ = ["Observation"]
+__all__ = ["Attempt", "Observation"]
+
+
+class Attempt(msgspec.Struct, frozen=True, gc=False):
+    """One call to a provider, which took some seconds and ended one way or another."""
+
+    upstream: str
+    account: str
+    chat_type: str
+    outcome: str
+    seconds: float
 
 
 class Observation(msgspec.Struct, gc=False):
-    """What is known about one request, for its log line and its metrics.
+    """What is known about one request: filled in by every floor, for its log line and its metrics.
 
     Mutable on purpose and owned by the request alone until it ends; then nobody changes it any more.
     Times are in seconds since `started`, which is on the monotonic clock. `upstream_seconds` is what was
