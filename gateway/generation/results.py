@@ -1,7 +1,8 @@
 """The one fold: a whole answer is the sum of its events."""
 
+from collections import defaultdict
 from collections.abc import AsyncIterable
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -58,22 +59,16 @@ class GenerationResult(msgspec.Struct, frozen=True, omit_defaults=True):
     extra: dict[str, Any] | None = None
 
 
-class _ChoiceSum:
-    __slots__ = ("calls", "extra", "reasoning", "text")
-
-    def __init__(self) -> None:
-        self.text: list[str] = []
-        self.reasoning: list[str] = []
-        self.calls: dict[int, list[str]] = {}
-        self.extra: dict[str, Any] | None = None
+class _ChoiceSum(msgspec.Struct):
+    text: list[str] = []
+    reasoning: list[str] = []
+    calls: dict[int, list[str]] = {}
+    extra: dict[str, Any] | None = None
 
     def add_call(self, piece: ToolCallDelta) -> None:
         call = self.calls.setdefault(piece.call, ["", "", ""])
         for slot, value in enumerate((piece.id, piece.name, piece.arguments)):
             call[slot] += value
-
-    def add_extra(self, extra: dict[str, Any]) -> None:
-        self.extra = _merge(self.extra or {}, extra)
 
     def choice(self, index: int, reason: FinishReason) -> Choice:
         return Choice(
@@ -94,25 +89,28 @@ class Sum:
     """Adds events up; `result()` may be asked at any time."""
 
     def __init__(self) -> None:
-        self._choices: dict[int, _ChoiceSum] = {}
+        self._choices: defaultdict[int, _ChoiceSum] = defaultdict(_ChoiceSum)
         self._media: list[Media] = []
         self._usage: Usage | None = None
         self._task_id = ""
-        self._finish = Finish()
+        self._finish = _UNFINISHED
 
     def add(self, event: AnyEvent) -> None:
         """Take one event in; kinds that leave no trace in a whole answer are passed over."""
         match event:
             case TextDelta():
-                self._add_text(event)
+                choice = self._choices[event.index]
+                choice.text.append(event.text)
+                if event.extra:
+                    choice.extra = _merge(choice.extra or {}, event.extra)
             case Usage():
                 self._usage = event
             case Finish():
                 self._finish = event
             case ReasoningDelta():
-                self._choice(event.index).reasoning.append(event.text)
+                self._choices[event.index].reasoning.append(event.text)
             case ToolCallDelta():
-                self._choice(event.index).add_call(event)
+                self._choices[event.index].add_call(event)
             case Media():
                 self._media.append(event)
             case TaskAccepted():
@@ -120,31 +118,19 @@ class Sum:
 
     def result(self) -> GenerationResult:
         """Return what has been added up so far."""
-        reasons = self._finish.reasons
-        indices = sorted(self._choices) or (0,)
-        choices = [
-            self._choice(index).choice(index, reasons[index] if index < len(reasons) else self._finish.reason)
-            for index in indices
-        ]
+        finish = self._finish
+        reasons = dict(enumerate(finish.reasons))
+        summed = sorted(self._choices.items()) or [(0, _ChoiceSum())]
         return GenerationResult(
-            choices=tuple(choices),
+            choices=tuple([one.choice(index, reasons.get(index, finish.reason)) for index, one in summed]),
             media=tuple(self._media),
             usage=self._usage,
             task_id=self._task_id,
-            extra=self._finish.extra,
+            extra=finish.extra,
         )
 
-    def _add_text(self, event: TextDelta) -> None:
-        choice = self._choice(event.index)
-        choice.text.append(event.text)
-        if event.extra:
-            choice.add_extra(event.extra)
 
-    def _choice(self, index: int) -> _ChoiceSum:
-        choice = self._choices.get(index)
-        if choice is None:
-            choice = self._choices[index] = _ChoiceSum()
-        return choice
+_UNFINISHED: Final = Finish()
 
 
 async def collect(events: AsyncIterable[AnyEvent]) -> GenerationResult:
