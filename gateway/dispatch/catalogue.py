@@ -12,11 +12,22 @@ from gateway.generation.views import Model
 from gateway.plugin_api.protocols import Upstream
 from gateway.telemetry.logging import get_logger
 
-__all__ = ["Catalogue"]
+__all__ = ["Catalogue", "Offer"]
 
 _REFRESH_SECONDS = 600.0
 _RETRY_SECONDS = 15.0
 _FIRST_ANSWER_SECONDS = 5.0
+
+
+class Offer(msgspec.Struct, frozen=True):
+    """The upstreams that may serve a model for a chat type.
+
+    `listed` is the model's id where some upstream is known to have it, else "": such names are a closed set.
+    """
+
+    model: str
+    listed: str
+    upstreams: frozenset[str]
 
 
 class Catalogue:
@@ -39,8 +50,7 @@ class Catalogue:
         self._default = default
         self._aliases = aliases
         self._models: dict[str, dict[str, Model]] = {}
-        self._names: frozenset[str] = frozenset()
-        self._serving: dict[tuple[str, str], frozenset[str]] = {}
+        self._offers: dict[tuple[str, str], Offer] = {}
         self._asked = asyncio.Event()
         self._changed = asyncio.Event()
 
@@ -48,7 +58,7 @@ class Catalogue:
         """Go by these names from now on; the upstreams may have changed too, so all are asked anew."""
         self._default = default
         self._aliases = aliases
-        self._serving.clear()
+        self._offers.clear()
         self._models = {name: found for name, found in self._models.items() if name in self._upstreams}
         self._changed.set()
 
@@ -72,29 +82,35 @@ class Catalogue:
         wanted = name or self._default
         return self._aliases.get(wanted, wanted)
 
-    async def serving(self, model: str, chat_type: str) -> frozenset[str]:
-        """Return the upstreams that may serve a model for a chat type.
-
-        A chat type that no model is made for is its generator's own affair, and so are its models' names.
+    async def offer(self, name: str, chat_type: str) -> Offer:
+        """Return who may serve a model, named as in `resolve`, for a chat type.
 
         Raises:
             ModelNotFound: nobody has the model.
             InvalidRequest: it exists, but is not made for this chat type.
         """
-        known = self._serving.get((model, chat_type))
+        known = self._offers.get((name, chat_type))
         if known is not None:
             return known
         if not self._asked.is_set():
             await self._wait_for_lists()
-        having = {name: models[model] for name, models in self._models.items() if model in models}
+        model = self.resolve(name)
+        having = {upstream: models[model] for upstream, models in self._models.items() if model in models}
+        offer = Offer(model, model if having else "", self._serving(model, chat_type, having))
+        if having:
+            # Only names from a closed set are kept.
+            self._offers[name, chat_type] = offer
+        return offer
+
+    def _serving(self, model: str, chat_type: str, having: Mapping[str, Model]) -> frozenset[str]:
+        """Return the upstreams that may serve a model, which is listed by those in `having`.
+
+        A chat type that no model is made for is its generator's own affair, and so are its models' names.
+        """
         unknown = self._upstreams.keys() - self._models.keys()
         serving = {name for name, found in having.items() if chat_type in found.chat_types}
         if serving or unknown:
-            found = frozenset(serving | unknown)
-            if having:
-                # Only names from a closed set are kept.
-                self._serving[model, chat_type] = found
-            return found
+            return frozenset(serving | unknown)
         if not self._made_for(chat_type):
             return frozenset(self._upstreams)
         if not having:
@@ -103,10 +119,6 @@ class Catalogue:
 
     def _made_for(self, chat_type: str) -> bool:
         return any(chat_type in model.chat_types for model in self.models())
-
-    def has(self, model: str) -> bool:
-        """Say whether some upstream is known to have the model: such names are a closed set."""
-        return model in self._names
 
     def models(self) -> tuple[Model, ...]:
         """Return every model once, the first upstream's word winning, then the aliases."""
@@ -142,8 +154,7 @@ class Catalogue:
                 continue
             if self._upstreams.get(name) is not upstream:
                 return False  # It was replaced meanwhile.
-            self._serving.clear()
+            self._offers.clear()
             self._models[name] = {model.id: msgspec.structs.replace(model, upstream=name) for model in models}
-            self._names = frozenset().union(*self._models.values())
             return True
         return False

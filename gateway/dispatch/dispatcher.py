@@ -4,6 +4,7 @@ import secrets
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
+from typing import Final
 
 import msgspec
 
@@ -32,9 +33,8 @@ from gateway.generation.events import (
     Thread,
     Usage,
 )
-from gateway.generation.requests import Caller, GenerationRequest
+from gateway.generation.requests import Caller, Continuation, GenerationRequest, Message
 from gateway.generation.results import Reply
-from gateway.generation.turns import Turn
 from gateway.media.archive import Archive
 from gateway.plugin_api.protocols import CostlyGenerator, Generator, Mode
 from gateway.telemetry.observation import Observation
@@ -67,28 +67,21 @@ class Dispatcher:
         Raises:
             RequestError: an unknown chat type or model, a chat that is not the caller's.
         """
-        dialogue = await self._go_on(request, caller.owner)
-        request = request if dialogue is None else _completed(request, dialogue.conversation)
-        generator = self._generator(request.chat_type)
-        model = self._catalogue.resolve(request.model)
-        observed.chat_type = request.chat_type
-        serving = await self._catalogue.serving(model, request.chat_type)
-        observed.model = model if self._catalogue.has(model) else ""
-        since = dialogue.since if dialogue else _NO_TURN
-        reply = _reply(request, model, caller, dialogue)
-        run = DispatchRun(
-            self._lending,
-            generator,
-            caller,
-            observed,
-            task_id=reply.id,
-            chat_id=dialogue.chat_id if dialogue else "",
-            turn=dialogue.opening(request) if dialogue else Turn(),
-            since=since,
-            serving=serving & {since.upstream} if since.bound else serving,
-        )
+        dialogue: Dialogue | None = None
+        if request.continuation is not None:
+            dialogue = await self._go_on(request.continuation, request.messages, caller.owner)
+            request = _completed(request, dialogue.conversation)
+        chat_type = request.chat_type
+        generator = self._generator(chat_type)
+        observed.chat_type = chat_type
+        offer = await self._catalogue.offer(request.model, chat_type)
+        observed.model = offer.listed
+        reply = _reply(request, offer.model, caller, dialogue)
+        run = DispatchRun(self._lending, generator, caller, observed, reply.id, dialogue, offer.upstreams)
         self._budget.earn()
-        return Generation(self, generator, _resolved(request, model), reply, run, observed, dialogue)
+        resolved = _resolved(request, offer.model)
+        costly = chat_type in self._costly
+        return Generation(self, generator, resolved, reply, run, observed, dialogue, costly=costly)
 
     async def begin_chat(self, request: GenerationRequest, owner: str) -> Conversation:
         """Store a conversation before its first turn; the request names its chat type and model.
@@ -97,7 +90,7 @@ class Dispatcher:
             RequestError: an unknown chat type or model.
         """
         self._generator(request.chat_type)
-        await self._catalogue.serving(self._catalogue.resolve(request.model), request.chat_type)
+        await self._catalogue.offer(request.model, request.chat_type)
         conversation = self._conversations.begin(
             owner, name=request.extra.get("name", ""), model=request.model, chat_type=request.chat_type
         )
@@ -119,10 +112,6 @@ class Dispatcher:
         except StorageUnavailable as error:
             raise ResultUnkept("what was made cannot be kept now") from error
 
-    def is_costly(self, chat_type: str) -> bool:
-        """Whether each answer costs one of few."""
-        return chat_type in self._costly
-
     def may_try_again(self, error: GatewayError) -> bool:
         """Say whether an error before the first event allows another attempt."""
         if error.advice is Advice.BUDGETED and not self._budget.spend():
@@ -134,19 +123,16 @@ class Dispatcher:
         metrics = self._lending.metrics
         metrics.count(metrics.failovers, chat_type, error.outcome)
 
-    async def _go_on(self, request: GenerationRequest, owner: str) -> Dialogue | None:
-        """Return the conversation that the request belongs to, None for a one-off."""
-        wanted = request.continuation
-        if wanted is None:
-            return None
+    async def _go_on(self, wanted: Continuation, asked: tuple[Message, ...], owner: str) -> Dialogue:
+        """Return the conversation that a request belongs to."""
         chat_id = wanted.chat_id
         if wanted.parent_id and not chat_id:
             # A task's id alone names its chat as well.
             chat_id = (await self._lending.tasks.get(owner, wanted.parent_id)).chat_id
         if not chat_id:
-            return Dialogue(self._conversations, self._conversations.begin(owner), "")
+            return Dialogue(self._conversations, self._conversations.begin(owner), "", asked)
         conversation = await self._conversations.get(owner, chat_id)
-        return Dialogue(self._conversations, conversation, conversation.find_turn(wanted.parent_id))
+        return Dialogue(self._conversations, conversation, conversation.find_turn(wanted.parent_id), asked)
 
     def _generator(self, chat_type: str) -> Generator:
         found = self._generators.get(chat_type)
@@ -157,7 +143,10 @@ class Dispatcher:
 
 
 class Generation:
-    """One request under way; `events()` may be iterated once."""
+    """One request under way; `events()` may be iterated once.
+
+    `costly`: its answer costs one of few, so that the caller's own retry shall get the same.
+    """
 
     def __init__(
         self,
@@ -168,15 +157,19 @@ class Generation:
         run: DispatchRun,
         observed: Observation,
         dialogue: Dialogue | None,
+        *,
+        costly: bool,
     ) -> None:
         self.request = request
         self.reply = reply
+        self.costly = costly
         self._dispatcher = dispatcher
         self._generator = generator
         self._run = run
         self._observed = observed
         self._dialogue = dialogue
         self._listener = None if dialogue is None or dialogue.since.thread else dialogue
+        self._to_keep = _KEPT if dialogue is None else _KEPT_OF_A_TURN
 
     @property
     def ignored(self) -> tuple[str, ...]:
@@ -191,11 +184,6 @@ class Generation:
         except InvalidRequest:
             return False
 
-    @property
-    def costly(self) -> bool:
-        """Whether its answer costs one of few, so that the caller's own retry shall get the same."""
-        return self._dispatcher.is_costly(self.request.chat_type)
-
     def answer_as(self, reply_id: str) -> None:
         """Answer under the id of an earlier reply, which the task gets too."""
         parent_id = reply_id if self.reply.parent_id else ""
@@ -204,26 +192,29 @@ class Generation:
 
     async def events(self) -> AsyncGenerator[AnyEvent, None]:
         """Yield the generation's events; the next account is tried while none has been passed on."""
+        events, beginning = await self._begin()
+        async with aclosing(events):
+            if self._dialogue is not None:
+                await self._begin_turn(self._dialogue)
+            if beginning:
+                self._run.note_first_event()
+            for event in beginning:
+                yield await self._kept(event) if type(event) in self._to_keep else self._seen(event)
+            async for event in events:
+                if type(event) is Thread:
+                    self._run.thread = event
+                else:
+                    yield await self._kept(event) if type(event) in self._to_keep else self._seen(event)
+
+    async def _begin(self) -> tuple[AsyncGenerator[AnyEvent, None], tuple[AnyEvent, ...]]:
+        """Make attempts until one has begun; return its events, and apart those that were waited for."""
         request = self._with_history()
         refused: GatewayError | None = None
         while True:
-            passed = False
+            events = self._generate(request)
             try:
-                async with aclosing(self._generate(request)) as events:
-                    beginning = await self._beginning(events)
-                    passed = True
-                    await self._begin_turn()
-                    for event in beginning:
-                        yield await self._kept(event) if type(event) in _KEPT else self._seen(event)
-                    async for event in events:
-                        if type(event) is Thread:
-                            self._run.thread = event
-                        else:
-                            yield await self._kept(event) if type(event) in _KEPT else self._seen(event)
-                return
-            except GatewayError as error:
-                if passed:
-                    raise
+                return events, await self._beginning(events)
+            except GatewayError as error:  # The attempt has ended with it.
                 if refused is not None and isinstance(error, GatewayUnavailable):
                     raise _more_telling(refused, error) from error
                 if not self._may_try_again(error, refused):
@@ -273,39 +264,45 @@ class Generation:
 
     def _seen(self, event: AnyEvent) -> AnyEvent:
         """Note an event that goes on as it is."""
-        if not self._observed.first_event:
-            self._run.note_first_event()
-        if type(event) is Usage:
-            self._note_usage(event)
+        if type(event) in _NOTED:
+            self._note(event)
         elif self._listener is not None:
             self._listener.hear(event)
         return event
 
     async def _kept(self, event: AnyEvent) -> AnyEvent:
         """Keep what must be kept before the caller sees the event."""
-        if not self._observed.first_event:
-            self._run.note_first_event()
-        if isinstance(event, Media):
-            self._observed.media += 1
-            return event if self.request.delivery.inline_media else await self._dispatcher.keep_media(event)
-        if isinstance(event, TaskAccepted):
-            self._observed.task_id = event.task_id
-            await self._leave_turn(event.task_id, self.reply.id)
-        if isinstance(event, Finish):
-            self._observed.finish_reason = event.reason
-            if not self._observed.task_id:
+        self._note(event)
+        match event:
+            case Media() if not self.request.delivery.inline_media:
+                return await self._dispatcher.keep_media(event)
+            case TaskAccepted():
+                await self._leave_turn(event.task_id, self.reply.id)
+            case Finish() if not self._observed.task_id:
                 await self._end_turn(self.reply.id)
         return event
+
+    def _note(self, event: AnyEvent) -> None:
+        observed = self._observed
+        match event:
+            case Usage():
+                observed.tokens_in, observed.tokens_out = event.input_tokens, event.output_tokens
+                observed.video_seconds = event.seconds
+            case Finish():
+                observed.finish_reason = event.reason
+            case TaskAccepted():
+                observed.task_id = event.task_id
+            case Media():
+                observed.media += 1
 
     def _with_history(self) -> GenerationRequest:
         if self._dialogue is None:
             return self.request
-        return msgspec.structs.replace(self.request, messages=self._dialogue.with_history(self.request))
+        return msgspec.structs.replace(self.request, messages=self._dialogue.with_history())
 
-    async def _begin_turn(self) -> None:
+    async def _begin_turn(self, dialogue: Dialogue) -> None:
         """Keep a new conversation before a stream shows its id: the caller may leave and come back."""
-        dialogue = self._dialogue
-        if dialogue is None or dialogue.conversation.turns or not self.request.delivery.stream:
+        if dialogue.conversation.turns or not self.request.delivery.stream:
             return
         if self._run.thread is None:
             await dialogue.keep()
@@ -315,23 +312,20 @@ class Generation:
     async def _end_turn(self, *turn_ids: str) -> None:
         dialogue = self._dialogue
         if dialogue is not None:
-            turn = self._run.turn(dialogue.before, dialogue.said(self.request))
+            turn = self._run.turn(dialogue.before, dialogue.said())
             await dialogue.keep_turn(turn, *turn_ids)
 
     async def _leave_turn(self, *turn_ids: str) -> None:
         """Leave the turn to the task that it has become."""
         dialogue = self._dialogue
         if dialogue is not None:
-            turn = self._run.turn(dialogue.before, self.request.messages)
+            turn = self._run.turn(dialogue.before, dialogue.asked)
             await dialogue.keep_open_turn(turn, *turn_ids)
 
-    def _note_usage(self, event: Usage) -> None:
-        self._observed.tokens_in, self._observed.tokens_out = event.input_tokens, event.output_tokens
-        self._observed.video_seconds = event.seconds
 
-
-_KEPT = frozenset({Media, TaskAccepted, Finish})
-_NO_TURN = Turn()
+_KEPT: Final = frozenset({Media})
+_KEPT_OF_A_TURN: Final = frozenset({Media, TaskAccepted, Finish})
+_NOTED: Final = frozenset({Usage, Finish, TaskAccepted, Media})
 
 
 def _completed(request: GenerationRequest, conversation: Conversation) -> GenerationRequest:

@@ -38,16 +38,14 @@ class Routing:
         tiers = []
         modes: dict[str, Mode] = {}
         for tier in self._routes.get(request.chat_type, self._everything):
-            able = {
-                name: mode
-                for name in tier
-                if name in serving
-                and name in upstreams
-                and (mode := upstreams[name].mode(request)) is not None
-            }
+            able = []
+            for name in tier:
+                upstream = upstreams.get(name) if name in serving else None
+                if upstream is not None and (mode := upstream.mode(request)) is not None:
+                    able.append(name)
+                    modes[name] = mode
             if able:
                 tiers.append(tuple(able))
-                modes |= able
         if not tiers:
             raise _unserved(request.chat_type)
         return Choices(request.chat_type, tuple(tiers), modes, _only(modes))

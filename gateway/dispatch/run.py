@@ -1,16 +1,18 @@
 """What one generation may ask for: an account to call with, a task to follow."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, nullcontext
 from types import TracebackType
-from typing import Self
+from typing import Final, Self
 
 import msgspec
 
 from gateway.accounts.account import Account
 from gateway.accounts.pool import AccountLease, AccountPool, Wants
+from gateway.accounts.shelf import Name
 from gateway.dispatch.attachments import Attachments, has_attachments
+from gateway.dispatch.dialogue import Dialogue
 from gateway.dispatch.routing import Choices, Routing
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, TaskAccepted, Thread
@@ -39,9 +41,9 @@ class Lending(msgspec.Struct, frozen=True):
 class DispatchRun:
     """The gateway's side of `Run`: one per request, over all its attempts.
 
-    `since` is the turn that the request goes on from, `turn` the one that it begins, `chat_id` the
-    conversation that both belong to, "" for none. `thread` is the provider's conversation in the present
-    attempt: it never outlives its account.
+    `dialogue` is the turn of a conversation that the request is, None for a one-off; `serving` are the
+    upstreams that have its model. `thread` is the provider's conversation in the present attempt: it never
+    outlives its account.
     """
 
     def __init__(
@@ -50,29 +52,26 @@ class DispatchRun:
         generator: Generator,
         caller: Caller,
         observed: Observation,
-        *,
         task_id: str,
-        chat_id: str,
-        turn: Turn,
-        since: Turn,
+        dialogue: Dialogue | None,
         serving: frozenset[str],
     ) -> None:
         self.request_id = caller.request_id
         self.task_id = task_id
         self.caller = caller
-        self.thread = since.thread
         self.ignored: tuple[str, ...] = ()
         self.lending = lending
         self._generator = generator
         self._observed = observed
-        self._chat_id = chat_id
-        self._turn = turn
-        self._since = since
-        self._serving = serving
-        self._tried: set[tuple[str, str]] = set()
+        self._dialogue = dialogue
+        self._since = since = _NO_TURN if dialogue is None else dialogue.since
+        self.thread = since.thread
+        self._bound = bound = since.bound
+        self._serving = serving if bound is None else serving & {bound[0]}
+        self._tried: frozenset[Name] = frozenset()
         self._lease: AccountLease | None = None
         # Asked for again by whoever looks whether this becomes a task: for one attempt the word stands.
-        self._mode: tuple[GenerationRequest, int, Mode] | None = None
+        self._mode: tuple[GenerationRequest, frozenset[Name], Mode] | None = None
         self._known: tuple[GenerationRequest, Choices] | None = None
 
     def mode(self, request: GenerationRequest) -> Mode:
@@ -80,15 +79,10 @@ class DispatchRun:
 
         What shall go on in the background is a task, whichever way its upstream works.
         """
-        only = self._choices(request).only_mode
+        choices = self._choices(request)
         if request.delivery.background:
             return Mode.TASK
-        if only is not None:
-            return only
-        known = self._mode
-        if known is None or known[0] is not request or known[1] != len(self._tried):
-            known = self._mode = (request, len(self._tried), self._find_mode(request))
-        return known[2]
+        return choices.only_mode or self._preferred_mode(request, choices)
 
     def lease(self, request: GenerationRequest) -> "Borrowed":
         """Borrow an account of a stream-mode upstream."""
@@ -120,30 +114,30 @@ class DispatchRun:
             request=await lease.attached(request),
             account=lease.account,
             thread=lease.thread,
-            chat_id=self._chat_id,
-            turn=self._turn,
+            chat_id=self._dialogue.chat_id if self._dialogue else "",
+            turn=self._dialogue.opening() if self._dialogue else _NO_TURN,
         )
 
     def wants(self, request: GenerationRequest, mode: Mode | None) -> Wants:
         """Say which accounts will do for the next attempt."""
-        since = self._since
+        thread = self._since.thread
         return Wants(
             chat_type=request.chat_type,
             model=request.model,
             tiers=self._choices(request).in_mode(mode),
-            bound=since.bound,
-            exclude=frozenset(self._tried),
-            chat=since.thread.chat if since.thread else "",
+            bound=self._bound,
+            exclude=self._tried,
+            chat=thread.chat if thread else "",
         )
 
     @property
     def is_bound(self) -> bool:
         """Whether one account alone can go on from the turn before."""
-        return self._since.bound is not None
+        return self._bound is not None
 
     def stay(self) -> None:
         """Let the next attempt use the same account."""
-        self._tried.clear()
+        self._tried = frozenset()
 
     def note_first_event(self) -> None:
         """Tell the pool that the account answers: one that is on probation may serve others already."""
@@ -153,14 +147,13 @@ class DispatchRun:
 
     def note_borrowed(self, lease: AccountLease, upstream: Upstream, request: GenerationRequest) -> None:
         """Remember who was asked."""
-        account = lease.account
+        name, observed = lease.seat.name, self._observed
         self._lease = lease
         self.thread = self._since.thread
-        self._tried.add((account.upstream, account.id))
+        self._tried |= {name}
         self.ignored = tuple(upstream.ignored(request))
-        self._observed.upstream = account.upstream
-        self._observed.account = account.id
-        self._observed.attempts += 1
+        observed.upstream, observed.account = name
+        observed.attempts += 1
 
     def note_returned(self, account: Account, chat_type: str, outcome: str, seconds: float) -> None:
         """Count a finished attempt."""
@@ -175,8 +168,13 @@ class DispatchRun:
         observed = self._observed
         return Turn(before=before, upstream=observed.upstream, account=observed.account, thread=self.thread)
 
-    def _find_mode(self, request: GenerationRequest) -> Mode:
-        modes = self._choices(request).modes
+    def _preferred_mode(self, request: GenerationRequest, choices: Choices) -> Mode:
+        known = self._mode
+        if known is None or known[0] is not request or known[1] is not self._tried:
+            known = self._mode = (request, self._tried, self._find_mode(request, choices.modes))
+        return known[2]
+
+    def _find_mode(self, request: GenerationRequest, modes: Mapping[str, Mode]) -> Mode:
         for name, mode in modes.items():
             if self.lending.pool.offers(name, request.chat_type, request.model, self._tried):
                 return mode
@@ -184,9 +182,13 @@ class DispatchRun:
 
     def _choices(self, request: GenerationRequest) -> Choices:
         """Return who may serve the request; the same one is asked about several times."""
-        if self._known is None or self._known[0] is not request:
-            self._known = (request, self.lending.routing.choices(request, self._serving))
-        return self._known[1]
+        known = self._known
+        if known is None or known[0] is not request:
+            known = self._known = (request, self.lending.routing.choices(request, self._serving))
+        return known[1]
+
+
+_NO_TURN: Final = Turn()
 
 
 class _Lent:
@@ -219,33 +221,37 @@ class Borrowed:
     account: Account
     thread: Thread | None
     _lease: AccountLease
+    _started: float
 
     def __init__(self, run: DispatchRun, request: GenerationRequest, mode: Mode | None) -> None:
         self._run = run
         self._request = request
         self._mode = mode
-        self._started = 0.0
 
     async def __aenter__(self) -> Self:
-        run, lending = self._run, self._run.lending
-        self._lease = await lending.pool.acquire(
-            run.wants(self._request, self._mode), wait=lending.queue_seconds
-        )
+        run, request = self._run, self._request
+        lending = run.lending
+        wants = run.wants(request, self._mode)
+        self._lease = lease = await lending.pool.acquire(wants, wait=lending.queue_seconds)
         self._started = time.monotonic()
-        self.account = self._lease.account
-        self.upstream = lending.routing.upstreams[self.account.upstream]
-        run.note_borrowed(self._lease, self.upstream, self._request)
+        self.account = account = lease.account
+        self.upstream = upstream = lending.routing.upstreams[account.upstream]
+        run.note_borrowed(lease, upstream, request)
         self.thread = run.thread
         return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if error is None or isinstance(error, GatewayError):
+        if error is None:
+            self._lease.settle(None)
+            outcome = "ok"
+        elif isinstance(error, GatewayError):
             self._lease.settle(error)
+            outcome = error.outcome
         else:
             self._lease.settle_cancelled()
-        outcome = error.outcome if isinstance(error, GatewayError) else "ok" if error is None else "cancelled"
+            outcome = "cancelled"
         seconds = time.monotonic() - self._started
         self._run.note_returned(self.account, self._request.chat_type, outcome, seconds)
 
