@@ -207,19 +207,31 @@ class Generation:
                     yield await self._kept(event) if type(event) in self._to_keep else self._seen(event)
 
     async def _begin(self) -> tuple[AsyncGenerator[AnyEvent, None], tuple[AnyEvent, ...]]:
-        """Make attempts until one has begun; return its events, and apart those that were waited for."""
+        """Make attempts until one has an event that may be passed on; return it apart, behind earlier usage.
+
+        Usage alone is no beginning: what an account counted before it refused is nobody's usage.
+        """
         request = self._with_history()
         refused: GatewayError | None = None
         while True:
             events = self._generate(request)
+            usage: tuple[AnyEvent, ...] = ()
             try:
-                return events, await self._beginning(events)
+                async for event in events:
+                    if type(event) is Thread:
+                        self._run.thread = event
+                    elif type(event) is Usage:
+                        usage = (event,)
+                    else:
+                        return events, (*usage, event)
             except GatewayError as error:  # The attempt has ended with it.
                 if refused is not None and isinstance(error, GatewayUnavailable):
                     raise _more_telling(refused, error) from error
                 if not self._may_try_again(error, refused):
                     raise
                 refused = error
+            else:
+                return events, ()
 
     def _generate(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
         """Begin an attempt; an answer that is a medium gives its account back before the medium is kept."""
@@ -247,21 +259,6 @@ class Generation:
             self._dispatcher.note_failover(self.request.chat_type, error)
         return True
 
-    async def _beginning(self, events: AsyncGenerator[AnyEvent, None]) -> tuple[AnyEvent, ...]:
-        """Wait for the first event that may be passed on; return it behind the usage that came before.
-
-        Usage alone is no beginning: what an account counted before it refused is nobody's usage.
-        """
-        usage: tuple[AnyEvent, ...] = ()
-        async for event in events:
-            if type(event) is Thread:
-                self._run.thread = event
-            elif type(event) is Usage:
-                usage = (event,)
-            else:
-                return (*usage, event)
-        return ()
-
     def _seen(self, event: AnyEvent) -> AnyEvent:
         """Note an event that goes on as it is."""
         if type(event) in _NOTED:
@@ -273,27 +270,25 @@ class Generation:
     async def _kept(self, event: AnyEvent) -> AnyEvent:
         """Keep what must be kept before the caller sees the event."""
         self._note(event)
-        match event:
-            case Media() if not self.request.delivery.inline_media:
-                return await self._dispatcher.keep_media(event)
-            case TaskAccepted():
-                await self._leave_turn(event.task_id, self.reply.id)
-            case Finish() if not self._observed.task_id:
-                await self._end_turn(self.reply.id)
+        if type(event) is Media and not self.request.delivery.inline_media:
+            return await self._dispatcher.keep_media(event)
+        if type(event) is TaskAccepted:
+            await self._leave_turn(event.task_id, self.reply.id)
+        elif type(event) is Finish and not self._observed.task_id:
+            await self._end_turn(self.reply.id)
         return event
 
     def _note(self, event: AnyEvent) -> None:
         observed = self._observed
-        match event:
-            case Usage():
-                observed.tokens_in, observed.tokens_out = event.input_tokens, event.output_tokens
-                observed.video_seconds = event.seconds
-            case Finish():
-                observed.finish_reason = event.reason
-            case TaskAccepted():
-                observed.task_id = event.task_id
-            case Media():
-                observed.media += 1
+        if type(event) is Usage:
+            observed.tokens_in, observed.tokens_out = event.input_tokens, event.output_tokens
+            observed.video_seconds = event.seconds
+        elif type(event) is Finish:
+            observed.finish_reason = event.reason
+        elif type(event) is TaskAccepted:
+            observed.task_id = event.task_id
+        elif type(event) is Media:
+            observed.media += 1
 
     def _with_history(self) -> GenerationRequest:
         if self._dialogue is None:

@@ -97,32 +97,34 @@ class Sum:
 
     def add(self, event: AnyEvent) -> None:
         """Take one event in; kinds that leave no trace in a whole answer are passed over."""
-        match event:
-            case TextDelta():
-                choice = self._choices[event.index]
-                choice.text.append(event.text)
-                if event.extra:
-                    choice.extra = _merge(choice.extra or {}, event.extra)
-            case Usage():
-                self._usage = event
-            case Finish():
-                self._finish = event
-            case ReasoningDelta():
-                self._choices[event.index].reasoning.append(event.text)
-            case ToolCallDelta():
-                self._choices[event.index].add_call(event)
-            case Media():
-                self._media.append(event)
-            case TaskAccepted():
-                self._task_id = event.task_id
+        # Types are compared: an instance check of a Struct's type costs as much as all the rest.
+        if type(event) is TextDelta:
+            choice = self._choices[event.index]
+            choice.text.append(event.text)
+            if event.extra:
+                choice.extra = _merge(choice.extra or {}, event.extra)
+        elif type(event) is Usage:
+            self._usage = event
+        elif type(event) is Finish:
+            self._finish = event
+        elif type(event) is ReasoningDelta:
+            self._choices[event.index].reasoning.append(event.text)
+        elif type(event) is ToolCallDelta:
+            self._choices[event.index].add_call(event)
+        elif type(event) is Media:
+            self._media.append(event)
+        elif type(event) is TaskAccepted:
+            self._task_id = event.task_id
 
     def result(self) -> GenerationResult:
         """Return what has been added up so far."""
-        finish = self._finish
-        reasons = dict(enumerate(finish.reasons))
-        summed = sorted(self._choices.items()) or [(0, _ChoiceSum())]
+        finish, reasons = self._finish, self._finish.reasons
+        choices = [
+            choice.choice(index, reasons[index] if index < len(reasons) else finish.reason)
+            for index, choice in sorted(self._choices.items()) or [(0, _ChoiceSum())]
+        ]
         return GenerationResult(
-            choices=tuple([one.choice(index, reasons.get(index, finish.reason)) for index, one in summed]),
+            choices=tuple(choices),
             media=tuple(self._media),
             usage=self._usage,
             task_id=self._task_id,

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator
 
 from gateway.generation.errors import EmptyAnswer, InvalidRequest
 from gateway.generation.events import AnyEvent, Finish, ReasoningDelta, TaskAccepted, TextDelta, ToolCallDelta
-from gateway.generation.requests import GenerationRequest
+from gateway.generation.requests import GenerationRequest, Message
 from gateway.plugin_api import Run, open_events
 
 __all__ = ["TextGenerator"]
@@ -22,13 +22,17 @@ class TextGenerator:
             InvalidRequest: nobody says anything.
             EmptyAnswer: the provider stopped by itself without text, reasoning or a tool call.
         """
-        if not any(message.content or message.tool_calls for message in request.messages):
+        if all(map(_is_silent, request.messages)):
             raise InvalidRequest("There must be at least one message with content.", param="messages")
         answered = False
         async with open_events(request, run) as events:
             async for event in events:
                 answered = answered or _answers(event)
                 yield event
+
+
+def _is_silent(message: Message) -> bool:
+    return not message.content and not message.tool_calls
 
 
 def _answers(event: AnyEvent) -> bool:
