@@ -62,12 +62,12 @@ class FormPart(msgspec.Struct, frozen=True):
 
 
 class Call(msgspec.Struct, frozen=True, kw_only=True):
-    """One HTTP call without the HTTP server: lower-case header names, decoded path and query values."""
+    """One HTTP call without the HTTP server: names of headers in lower case, path and query as text."""
 
     route: Route
     path: Mapping[str, str] = {}
     query: Mapping[str, str] = {}
-    headers: Mapping[str, str] = {}
+    headers: Mapping[bytes, bytes] = {}
     body: bytes = b""
     parts: tuple[FormPart, ...] = ()
 

@@ -81,7 +81,7 @@ class AccountAdmin:
             Unauthorized, Forbidden: the caller is no operator.
             NotFound: no such account is configured.
         """
-        if not self._keys.identify(dict(request.headers)).admin:
+        if not self._keys.identify(dict(request.scope["headers"])).admin:
             raise Forbidden("an admin key is required")
         for account in self._accounts.get(name.upstream, ()):
             if account.id == name.account:

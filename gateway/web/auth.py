@@ -99,7 +99,7 @@ class KeyRing:
         """Whether no key is configured at all."""
         return not self._configured
 
-    def identify(self, headers: Mapping[str, str]) -> ClientKey:
+    def identify(self, headers: Mapping[bytes, bytes]) -> ClientKey:
         """Return the caller's key.
 
         Raises:
@@ -112,8 +112,7 @@ class KeyRing:
             if self._anonymous is None:
                 raise Unauthorized("a key is required: send Authorization: Bearer <key>")
             return self._anonymous
-        # Header values come as latin-1, whatever the client meant: this gives its own bytes back.
-        found = self._keys.get(hashlib.sha256(sent.encode("latin-1", "replace")).digest())
+        found = self._keys.get(hashlib.sha256(sent).digest())
         if found is None:
             raise Unauthorized("the key is not valid")
         return found
@@ -133,11 +132,11 @@ class KeyRing:
         ]
 
 
-def _sent_key(headers: Mapping[str, str]) -> str:
-    scheme, _, value = headers.get("authorization", "").partition(" ")
-    if scheme.lower() == "bearer":
+def _sent_key(headers: Mapping[bytes, bytes]) -> bytes:
+    scheme, _, value = headers.get(b"authorization", b"").partition(b" ")
+    if scheme.lower() == b"bearer":
         return value.strip()
-    return headers.get("x-api-key", "").strip()
+    return headers.get(b"x-api-key", b"").strip()
 
 
 def _digested(keys: Iterable[KeySettings]) -> dict[bytes, ClientKey]:

@@ -33,14 +33,14 @@ class RequestBodies:
         self._timeouts = TimeoutQueue[asyncio.Task[Any]](seconds / 2, self._stop)
         self._late: set[asyncio.Task[Any]] = set()
 
-    async def read(self, headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
+    async def read(self, headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
         """Return the whole body; header names are in lower case.
 
         Raises:
             TooLarge: more than `limit` bytes, by the client's word or in fact.
             ClientGone: the connection closed before the body was whole.
         """
-        _check_declared(headers.get("content-length", "0"), limit)
+        _check_declared(headers.get(b"content-length", b"0"), limit)
         reader = asyncio.current_task()
         assert reader is not None
         self._timeouts.add(reader)
@@ -59,8 +59,8 @@ class RequestBodies:
         reader.cancel()
 
 
-def _check_declared(declared: str, limit: int) -> None:
-    if not declared.isdecimal():
+def _check_declared(declared: bytes, limit: int) -> None:
+    if not declared.isdigit():
         raise InvalidRequest("content-length is not a number")
     if int(declared) > limit:
         raise _too_large(limit)

@@ -54,5 +54,5 @@ class KeyAdmin:
 
     def _check_operator(self, request: Request[Any, Any, Any]) -> None:
         """Raise `Unauthorized` or `Forbidden` for anybody else."""
-        if not self._keys.identify(dict(request.headers)).admin:
+        if not self._keys.identify(dict(request.scope["headers"])).admin:
             raise Forbidden("an admin key is required")

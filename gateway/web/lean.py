@@ -100,7 +100,7 @@ class LeanPath:
         route: Route,
         observed: Observation,
     ) -> Exchange:
-        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in scope["headers"]}
+        headers = dict(scope["headers"])
         observed.dialect = dialect.name
         key = self._keys.identify(headers)
         observed.owner = key.name
@@ -112,12 +112,12 @@ class LeanPath:
         return Exchange(scope, receive, send, dialect, call, caller, key, observed)
 
     async def _read_body(
-        self, headers: Mapping[str, str], receive: Receive, route: Route
+        self, headers: Mapping[bytes, bytes], receive: Receive, route: Route
     ) -> tuple[bytes, tuple[FormPart, ...]]:
         """Return the body, or the parts of a multipart one; there is none where the method has none."""
         if route.method not in _WITH_BODY:
             return b"", ()
-        boundary = boundary_of(headers.get("content-type", ""))
+        boundary = boundary_of(headers.get(b"content-type", b"").decode("latin-1"))
         if boundary is None:
             if route.purpose is Purpose.FILE_CREATE:
                 raise UnsupportedMediaType("send the file as multipart/form-data")
@@ -128,25 +128,25 @@ class LeanPath:
         return b"", parse_form(body, boundary, self._limits.upload)
 
     def _caller(
-        self, scope: HTTPScope, headers: Mapping[str, str], key: ClientKey, request_id: str
+        self, scope: HTTPScope, headers: Mapping[bytes, bytes], key: ClientKey, request_id: str
     ) -> Caller:
-        retry = headers.get("x-stainless-retry-count", "0")
+        retry = headers.get(b"x-stainless-retry-count", b"")
         return Caller(
             owner=key.name,
             request_id=request_id,
             base_url=self._limits.public_url or _own_address(scope, headers),
-            idempotency_key=headers.get("idempotency-key", ""),
-            retry=int(retry[:_RETRY_DIGITS]) if retry.isascii() and retry.isdecimal() else 0,
+            idempotency_key=headers.get(b"idempotency-key", b"").decode("latin-1"),
+            retry=int(retry[:_RETRY_DIGITS]) if retry.isdigit() else 0,
             admin=key.admin,
         )
 
 
-def _own_address(scope: HTTPScope, headers: Mapping[str, str]) -> str:
+def _own_address(scope: HTTPScope, headers: Mapping[bytes, bytes]) -> str:
     """Return the address that the client used; a proxy on this machine is believed about the scheme."""
-    scheme = headers.get("x-forwarded-proto")
+    scheme = headers.get(b"x-forwarded-proto", b"").decode("latin-1")
     if scheme not in _SCHEMES or not _is_local(scope["client"]):
         scheme = scope["scheme"]
-    return f"{scheme}://{headers.get('host', 'localhost')}"
+    return f"{scheme}://{headers.get(b'host', b'localhost').decode('latin-1')}"
 
 
 def _is_local(client: tuple[str, int] | None) -> bool:

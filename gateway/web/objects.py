@@ -74,7 +74,7 @@ class TaskObjects:
             raise InvalidRequest("only the variant `video` is kept", param="variant")
         if view.status != "completed" or not view.media:
             raise NotFound("the video has no content yet" if view.status != "failed" else "the video failed")
-        part = read_range(exchange.call.headers.get("range", ""))
+        part = read_range(exchange.call.headers.get(b"range", b""))
         await exchange.answer_blob(await self._archive.open(view.media[0], part))
 
 
@@ -158,7 +158,7 @@ class FileObjects:
 
     async def content(self, exchange: Exchange) -> None:
         """Answer with a file's bytes, as they were uploaded."""
-        part = read_range(exchange.call.headers.get("range", ""))
+        part = read_range(exchange.call.headers.get(b"range", b""))
         await exchange.answer_blob(
             await self._shelf.open(exchange.caller.owner, exchange.call.path["id"], part), _DOWNLOAD
         )

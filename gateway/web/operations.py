@@ -153,7 +153,7 @@ class Operations:
 
         @get(STATUS.path)
         async def status(request: Request[Any, Any, Any]) -> PublicStatus:
-            key = self._keys.identify(dict(request.headers))
+            key = self._keys.identify(dict(request.scope["headers"]))
             return self._full_status() if key.admin else self._public_status()
 
         return [livez, readyz, metrics, status]
@@ -186,9 +186,8 @@ def media_route(archive: Archive, dialect: Dialect) -> BaseRouteHandler:
     async def serve(scope: Scope, receive: Receive, send: Send) -> None:
         http = cast("HTTPScope", scope)
         observed = cast("Observation", http["gateway.observed"])  # type: ignore[typeddict-item]
-        header = next((value for name, value in http["headers"] if name == b"range"), b"")
         try:
-            part = read_range(header.decode("latin-1"))
+            part = read_range(dict(http["headers"]).get(b"range", b""))
             await send_blob(
                 http, send, await archive.open_name(http["path_params"]["name"], part), [_FOR_EVER]
             )

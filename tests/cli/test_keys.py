@@ -13,7 +13,7 @@ from tests.cli.running import GATEWAY, clean_environment, run
 
 def identify(row: dict[str, object], key: str) -> str:
     ring = KeyRing(AuthSettings(keys=(KeySettings(**row),)))  # type: ignore[arg-type]
-    return ring.identify({"authorization": f"Bearer {key}"}).name
+    return ring.identify({b"authorization": b"Bearer " + key.encode()}).name
 
 
 def test_the_row_goes_to_stdout_and_the_key_to_stderr_once() -> None:

@@ -43,13 +43,13 @@ async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not() -> None:
 
 
 @pytest.mark.parametrize(
-    ("declared", "error"), [("11", TooLarge), ("-1", InvalidRequest), ("²", InvalidRequest)]
+    ("declared", "error"), [(b"11", TooLarge), (b"-1", InvalidRequest), (b"\xb2", InvalidRequest)]
 )
 async def test_the_declared_length_is_judged_before_anything_is_read(
-    declared: str, error: type[Exception]
+    declared: bytes, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        await RequestBodies().read({"content-length": declared}, Wire([]).receive, 10)
+        await RequestBodies().read({b"content-length": declared}, Wire([]).receive, 10)
 
 
 async def test_a_client_that_leaves_in_mid_body_is_gone() -> None:

@@ -40,7 +40,7 @@ async def replica(url: str):
 
 def refuses(keys: KeyRing, name: str) -> bool:
     try:
-        keys.identify({"x-api-key": f"sk-{name}"})
+        keys.identify({b"x-api-key": b"sk-" + name.encode()})
     except Unauthorized:
         return True
     return False
