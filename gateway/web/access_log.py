@@ -1,7 +1,7 @@
 """The outermost layer: gives every request an id, sees its true end, counts it and logs it, once."""
 
+import os
 import re
-import secrets
 from collections.abc import Awaitable
 from typing import Any
 
@@ -49,7 +49,7 @@ class AccessLog:
             self._finish(scope, observed)
 
     def _finish(self, scope: Any, observed: Observation) -> None:
-        observed.route = scope.get("path_template") or "unmatched"
+        observed.route = scope.get("path_template") or observed.route
         if observed.client_gone and not observed.stream:
             observed.status = _CLIENT_GONE_STATUS
         self._metrics.record_request(observed)
@@ -60,7 +60,7 @@ class AccessLog:
 def _observe(scope: Any) -> Observation:
     sent = dict(scope["headers"]).get(b"x-request-id")
     client_id = sent.decode() if sent and _CLIENT_ID.fullmatch(sent) else ""
-    return Observation(secrets.token_hex(16), method=scope["method"], client_request_id=client_id)
+    return Observation(os.urandom(16).hex(), method=scope["method"], client_request_id=client_id)
 
 
 def _identified(send: Send, observed: Observation, headers: Headers) -> Send:

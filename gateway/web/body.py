@@ -33,16 +33,16 @@ class RequestBodies:
         self._timeouts = TimeoutQueue[asyncio.Task[Any]](seconds / 2, self._stop)
         self._late: set[asyncio.Task[Any]] = set()
 
-    async def read(self, headers: Mapping[bytes, bytes], receive: Receive, limit: int) -> bytes:
-        """Return the whole body; header names are in lower case.
+    async def read(
+        self, reader: asyncio.Task[Any], headers: Mapping[bytes, bytes], receive: Receive, limit: int
+    ) -> bytes:
+        """Return the whole body to `reader`, the present task; header names are in lower case.
 
         Raises:
             TooLarge: more than `limit` bytes, by the client's word or in fact.
             ClientGone: the connection closed before the body was whole.
         """
         _check_declared(headers.get(b"content-length", b"0"), limit)
-        reader = asyncio.current_task()
-        assert reader is not None
         self._timeouts.add(reader)
         try:
             return await _read(receive, limit)

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import Any, TypeVar
 
+import msgspec
 from litestar.types import Receive
 
 from gateway.transport import TimeoutQueue
@@ -21,18 +22,18 @@ class ClientWatch:
     def __init__(self) -> None:
         self._unwatched = TimeoutQueue[_Watcher](_WATCH_AFTER / 2, _Watcher.begin)
 
-    async def unless_gone(self, receive: Receive, work: Awaitable[T]) -> T:
-        """Wait for work, and stop it when the client leaves meanwhile.
+    async def unless_gone(self, worker: asyncio.Task[Any], receive: Receive, work: Awaitable[T]) -> T:
+        """Wait for work in `worker`, the present task, and stop it when the client leaves meanwhile.
 
         Raises:
             ClientGone: the client left; the work was cancelled and has ended.
         """
-        watcher = _Watcher(receive)
+        watcher = _Watcher(worker, receive)
         self._unwatched.add(watcher)
         try:
             return await work
         except asyncio.CancelledError:
-            if watcher.client_gone and not watcher.worker.uncancel():
+            if watcher.client_gone and not worker.uncancel():
                 raise ClientGone from None
             raise
         finally:
@@ -40,30 +41,25 @@ class ClientWatch:
             watcher.end()
 
 
-class _Watcher:
-    """Waits for the end of one connection, and then cancels the task that it was made in."""
+class _Watcher(msgspec.Struct, eq=False):
+    """Waits for the end of one connection, and then cancels the task that works for it."""
 
-    __slots__ = ("_receive", "_task", "client_gone", "worker")
-
-    def __init__(self, receive: Receive) -> None:
-        worker = asyncio.current_task()
-        assert worker is not None
-        self.worker: asyncio.Task[Any] = worker
-        self.client_gone = False
-        self._receive = receive
-        self._task: asyncio.Task[None] | None = None
+    worker: asyncio.Task[Any]
+    receive: Receive
+    client_gone: bool = False
+    task: asyncio.Task[None] | None = None
 
     def begin(self) -> None:
         """Begin to watch."""
-        self._task = asyncio.get_running_loop().create_task(self._watch())
+        self.task = asyncio.get_running_loop().create_task(self._watch())
 
     def end(self) -> None:
         """Watch no more."""
-        if self._task is not None:
-            self._task.cancel()
+        if self.task is not None:
+            self.task.cancel()
 
     async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
+        while (await self.receive())["type"] != "http.disconnect":
             pass
         self.client_gone = True
         self.worker.cancel()

@@ -1,6 +1,8 @@
 """One HTTP exchange on the server's side, as the purpose handlers see it."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Iterable
+from typing import Any
 
 import msgspec
 from litestar.types import HTTPScope, Receive, Send
@@ -18,8 +20,9 @@ __all__ = ["Exchange", "Handler"]
 
 
 class Exchange(msgspec.Struct, frozen=True, gc=False):
-    """What came in, who sent it, and where the answer goes."""
+    """What came in, who sent it, and where the answer goes; `task` is the one that serves it."""
 
+    task: asyncio.Task[Any]
     scope: HTTPScope
     receive: Receive
     send: Send

@@ -63,11 +63,10 @@ class Generate:
         request = exchange.dialect.decode(exchange.call)
         generation = await self._dispatcher.open(request, exchange.caller, exchange.observed)
         exchange.key.check(generation.request.chat_type, generation.request.model, generation.reply.model)
-        route = exchange.call.route.path
         answer: Answer = generation
         if self._once.concerns(exchange.caller, generation):
-            entered = self._once.enter(route, exchange.caller, generation)
-            answer = await self._watch.unless_gone(exchange.receive, entered)
+            entered = self._once.enter(exchange.call.route.path, exchange.caller, generation)
+            answer = await self._watch.unless_gone(exchange.task, exchange.receive, entered)
         if request.delivery.background:
             await self._hand_over_task(exchange, answer)
         elif request.delivery.stream:
@@ -95,18 +94,18 @@ class Generate:
 
     async def _stream(self, exchange: Exchange, stream: EventStream) -> None:
         exchange.observed.stream = True
-        self._calls.add_stream(stream)
+        self._calls.add_stream(exchange.task, stream)
         try:
             error = await stream.respond(exchange.receive, exchange.send)
         finally:
-            self._calls.discard_stream()
+            self._calls.discard_stream(exchange.task)
         exchange.observed.client_gone = stream.client_gone
         if error is not None:
             exchange.observed.error_code = error.code
 
     async def _hand_over_whole(self, exchange: Exchange, generation: Answer) -> None:
         work = self._lasting(collect(generation.events()), drain=generation.costly)
-        result = await self._watch.unless_gone(exchange.receive, work)
+        result = await self._watch.unless_gone(exchange.task, exchange.receive, work)
         pieces = tuple(exchange.dialect.encode_result(generation.request, generation.reply, result))
         headers = [*JSON, *_ignored(generation)]
         if len(pieces) == 1 and isinstance(pieces[0], bytes):
@@ -134,9 +133,8 @@ class Generate:
 
     async def _hand_over_task(self, exchange: Exchange, generation: Answer) -> None:
         """Answer as soon as the work is a task."""
-        task_id = await self._watch.unless_gone(
-            exchange.receive, self._lasting(_accepted(generation.events()))
-        )
+        work = self._lasting(_accepted(generation.events()))
+        task_id = await self._watch.unless_gone(exchange.task, exchange.receive, work)
         view = await self._tasks.get(exchange.caller.owner, task_id)
         await exchange.answer_view(view, reply=generation.reply, headers=[*JSON, *_ignored(generation)])
 

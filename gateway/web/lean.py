@@ -5,7 +5,7 @@ Litestar finds the path; method, key, body, errors are handled here, once for al
 
 import asyncio
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import Any
 from urllib.parse import parse_qsl
 
 import msgspec
@@ -61,27 +61,31 @@ class LeanPath:
         self._key_limits = key_limits
         self._calls = calls
         self._bodies = RequestBodies()
-        self._any_dialect = next(iter(routes.values()))[0]
+        self._any_dialect, any_route = next(iter(routes.values()))
+        self._path = any_route.path
         self.methods = sorted(self._routes)
         self._allowed = ", ".join(self.methods).encode()
 
     async def serve(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one exchange to its end, whatever happens."""
-        http = cast("HTTPScope", scope)
-        observed: Observation = scope["gateway.observed"]  # type: ignore[typeddict-item]
+        http: Any = scope
+        observed: Observation = http["gateway.observed"]
+        observed.route = self._path
         dialect, route = self._routes.get(http["method"], (self._any_dialect, None))
+        task = asyncio.current_task()
+        assert task is not None
         try:
             if route is None:
                 raise MethodNotAllowed(f"{http['method']} is not allowed here")
-            exchange = await self._open(http, receive, send, dialect, route, observed)
-            if exchange.key.limited and route.method == "POST":
+            exchange = await self._open(task, http, receive, send, dialect, route, observed)
+            if route.method == "POST" and exchange.key.limited:
                 await self._key_limits.serve(self._handlers[route.purpose], exchange)
             else:
                 await self._handlers[route.purpose](exchange)
         except ClientGone:
             observed.client_gone = True
         except asyncio.CancelledError:
-            await send_error(send, self._calls.reason(), dialect, observed)
+            await send_error(send, self._calls.reason(task), dialect, observed)
         except GatewayError as error:
             allow = [(b"allow", self._allowed)] if route is None else []
             await send_error(send, error, dialect, observed, allow)
@@ -89,10 +93,11 @@ class LeanPath:
             get_logger().exception("request_failed", request_id=observed.request_id)
             await send_error(send, GatewayError("internal error"), dialect, observed)
         finally:
-            self._calls.finish()
+            self._calls.finish(task)
 
     async def _open(
         self,
+        task: asyncio.Task[Any],
         scope: HTTPScope,
         receive: Receive,
         send: Send,
@@ -104,15 +109,16 @@ class LeanPath:
         observed.dialect = dialect.name
         key = self._keys.identify(headers)
         observed.owner = key.name
-        self._calls.begin(key)
-        query, path = _read_query(scope["query_string"]), _read_path(scope["path_params"])
-        body, parts = await self._read_body(headers, receive, route)
+        self._calls.begin(task, key)
+        query = _read_query(scope["query_string"])
+        path = _read_path(scope["path_params"]) if "{" in self._path else {}
+        body, parts = await self._read_body(task, headers, receive, route)
         call = Call(route=route, path=path, query=query, headers=headers, body=body, parts=parts)
         caller = self._caller(scope, headers, key, observed.request_id)
-        return Exchange(scope, receive, send, dialect, call, caller, key, observed)
+        return Exchange(task, scope, receive, send, dialect, call, caller, key, observed)
 
     async def _read_body(
-        self, headers: Mapping[bytes, bytes], receive: Receive, route: Route
+        self, task: asyncio.Task[Any], headers: Mapping[bytes, bytes], receive: Receive, route: Route
     ) -> tuple[bytes, tuple[FormPart, ...]]:
         """Return the body, or the parts of a multipart one; there is none where the method has none."""
         if route.method not in _WITH_BODY:
@@ -121,10 +127,10 @@ class LeanPath:
         if boundary is None:
             if route.purpose is Purpose.FILE_CREATE:
                 raise UnsupportedMediaType("send the file as multipart/form-data")
-            return await self._bodies.read(headers, receive, self._limits.body), ()
+            return await self._bodies.read(task, headers, receive, self._limits.body), ()
         if not route.forms:
             raise UnsupportedMediaType("send the body as application/json")
-        body = await self._bodies.read(headers, receive, self._limits.upload)
+        body = await self._bodies.read(task, headers, receive, self._limits.upload)
         return b"", parse_form(body, boundary, self._limits.upload)
 
     def _caller(

@@ -20,29 +20,28 @@ class OpenCalls:
     """Knows each call by the task that serves it: whose key it came with, and its stream if it is one."""
 
     def __init__(self) -> None:
-        self._digests: dict[_Task | None, bytes] = {}
-        self._streams: dict[_Task | None, EventStream] = {}
-        self._ended: dict[_Task | None, GatewayError] = {}
+        self._digests: dict[_Task, bytes] = {}
+        self._streams: dict[_Task, EventStream] = {}
+        self._ended: dict[_Task, GatewayError] = {}
 
-    def begin(self, key: ClientKey) -> None:
-        """Count the present task's call in; one without a key has nothing that could be taken back."""
+    def begin(self, task: _Task, key: ClientKey) -> None:
+        """Count a task's call in; one without a key has nothing that could be taken back."""
         if key.digest:
-            self._digests[asyncio.current_task()] = key.digest
+            self._digests[task] = key.digest
 
-    def finish(self) -> None:
-        """Count the present task's call out."""
-        task = asyncio.current_task()
+    def finish(self, task: _Task) -> None:
+        """Count a task's call out."""
         self._digests.pop(task, None)
         if self._ended:  # It may have ended by itself at the same moment.
             self._ended.pop(task, None)
 
-    def add_stream(self, stream: EventStream) -> None:
-        """Note that the present task writes a stream."""
-        self._streams[asyncio.current_task()] = stream
+    def add_stream(self, task: _Task, stream: EventStream) -> None:
+        """Note that a task writes a stream."""
+        self._streams[task] = stream
 
-    def discard_stream(self) -> None:
-        """Note that the present task's stream has ended."""
-        self._streams.pop(asyncio.current_task(), None)
+    def discard_stream(self, task: _Task) -> None:
+        """Note that a task's stream has ended."""
+        self._streams.pop(task, None)
 
     def drain(self) -> None:
         """End every stream with a frame that says why."""
@@ -52,18 +51,17 @@ class OpenCalls:
     def revoke(self, digests: Collection[bytes]) -> None:
         """End the calls that came with these keys: streams with a frame, others with a 401."""
         for task, digest in tuple(self._digests.items()):
-            if task is not None and digest in digests:
+            if digest in digests:
                 self._end(task, KeyRevoked("the key was taken back while this call was under way"))
 
-    def reason(self) -> GatewayError:
-        """Return why the present task's call was ended; called where it was cancelled.
+    def reason(self, task: _Task) -> GatewayError:
+        """Return why a task's call was ended; called where it was cancelled.
 
         Raises:
             CancelledError: it was not ended here.
         """
-        task = asyncio.current_task()
-        error = self._ended.pop(task, None) if task is not None else None
-        if task is None or error is None or task.uncancel():
+        error = self._ended.pop(task, None)
+        if error is None or task.uncancel():
             raise asyncio.CancelledError
         return error
 

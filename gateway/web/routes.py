@@ -27,18 +27,14 @@ class DirectPaths:
 
     def __init__(self, app: Litestar) -> None:
         self._app = app
-        self._serve = {
+        self._direct: Mapping[str, ASGIApp] = {
             route.path: route.route_handler.fn for route in app.routes if isinstance(route, ASGIRoute)
         }
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         """Serve one connection event."""
-        path = scope.get("path", "")
-        serve = self._serve.get(path)
-        if serve is None:
-            return self._app(scope, receive, send)
-        scope["path_template"], scope["path_params"] = path, {}
-        return serve(scope, receive, send)
+        app = self._direct.get(scope.get("path", ""), self._app)
+        return app(scope, receive, send)
 
 
 def by_path(dialects: Iterable[Dialect]) -> Mapping[str, Mapping[str, tuple[Dialect, Route]]]:

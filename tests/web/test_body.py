@@ -31,15 +31,21 @@ class Wire:
         return None
 
 
+async def read(wire: Wire, *, declared: bytes = b"0", limit: int = 100, seconds: float = 60) -> bytes:
+    reader = asyncio.current_task()
+    assert reader is not None
+    return await RequestBodies(seconds).read(reader, {b"content-length": declared}, wire.receive, limit)
+
+
 @pytest.mark.parametrize("pieces", [[b""], [b"abc"], [b"a", b"", b"bc"]])
 async def test_a_body_is_the_sum_of_its_pieces(pieces: list[bytes]) -> None:
-    assert await RequestBodies().read({}, Wire(pieces).receive, 100) == b"".join(pieces)
+    assert await read(Wire(pieces)) == b"".join(pieces)
 
 
 async def test_a_body_of_the_limit_passes_and_one_byte_more_does_not() -> None:
-    assert len(await RequestBodies().read({}, Wire([b"x" * 10]).receive, 10)) == 10
+    assert len(await read(Wire([b"x" * 10]), limit=10)) == 10
     with pytest.raises(TooLarge):
-        await RequestBodies().read({}, Wire([b"x" * 6, b"x" * 5]).receive, 10)
+        await read(Wire([b"x" * 6, b"x" * 5]), limit=10)
 
 
 @pytest.mark.parametrize(
@@ -49,22 +55,22 @@ async def test_the_declared_length_is_judged_before_anything_is_read(
     declared: bytes, error: type[Exception]
 ) -> None:
     with pytest.raises(error):
-        await RequestBodies().read({b"content-length": declared}, Wire([]).receive, 10)
+        await read(Wire([]), declared=declared, limit=10)
 
 
 async def test_a_client_that_leaves_in_mid_body_is_gone() -> None:
     with pytest.raises(ClientGone):
-        await RequestBodies().read({}, Wire([b"half"], whole=False, gone=True).receive, 100)
+        await read(Wire([b"half"], whole=False, gone=True))
 
 
 async def test_a_dribbled_body_ends_with_a_status() -> None:
     with pytest.raises(GatewayError) as caught:
-        await RequestBodies(seconds=0.02).read({}, Wire([b"half"], whole=False).receive, 100)
+        await read(Wire([b"half"], whole=False), seconds=0.02)
     assert caught.value.status == 408
 
 
 async def test_a_cancelled_read_stays_cancelled() -> None:
-    reading = asyncio.create_task(RequestBodies().read({}, Wire([]).receive, 100))
+    reading = asyncio.create_task(read(Wire([])))
     await asyncio.sleep(0)
     reading.cancel()
     with pytest.raises(asyncio.CancelledError):

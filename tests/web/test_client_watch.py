@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable
+from typing import TypeVar
 
 import pytest
 
@@ -9,6 +11,9 @@ from gateway.web.body import ClientGone
 from gateway.web.client_watch import ClientWatch
 
 pytestmark = pytest.mark.anyio
+
+
+T = TypeVar("T")
 
 
 class Line:
@@ -27,6 +32,12 @@ class Line:
         return {"type": "http.disconnect"}
 
 
+async def watched(line: Line, work: Awaitable[T]) -> T:
+    worker = asyncio.current_task()
+    assert worker is not None
+    return await ClientWatch().unless_gone(worker, line.receive, work)
+
+
 async def test_work_that_is_done_at_once_is_never_watched():
     line = Line()
     line.left.set()
@@ -34,7 +45,7 @@ async def test_work_that_is_done_at_once_is_never_watched():
     async def work() -> int:
         return 7
 
-    assert await ClientWatch().unless_gone(line.receive, work()) == 7
+    assert await watched(line, work()) == 7
     await asyncio.sleep(0.3)
     assert line.listeners == 0
 
@@ -50,7 +61,7 @@ async def test_a_client_that_leaves_ends_the_work_and_is_told_apart_from_a_cance
 
     asyncio.get_running_loop().call_later(0.3, line.left.set)
     with pytest.raises(ClientGone):
-        await asyncio.wait_for(ClientWatch().unless_gone(line.receive, work()), 5)
+        await asyncio.wait_for(watched(line, work()), 5)
     assert ended.is_set()
     assert line.listeners == 0
     task = asyncio.current_task()
@@ -62,12 +73,12 @@ async def test_a_client_that_left_before_the_watch_began_is_seen():
     line = Line()
     line.left.set()
     with pytest.raises(ClientGone):
-        await ClientWatch().unless_gone(line.receive, asyncio.sleep(60))
+        await watched(line, asyncio.sleep(60))
 
 
 async def test_a_cancellation_from_outside_stays_one():
     line = Line()
-    waiting = asyncio.create_task(ClientWatch().unless_gone(line.receive, asyncio.sleep(60)))
+    waiting = asyncio.create_task(watched(line, asyncio.sleep(60)))
     await asyncio.sleep(0.3)
     assert line.listeners == 1
     waiting.cancel()
@@ -79,7 +90,7 @@ async def test_a_cancellation_from_outside_stays_one():
 
 async def test_a_cancellation_from_outside_wins_over_a_client_that_leaves():
     line = Line()
-    waiting = asyncio.create_task(ClientWatch().unless_gone(line.receive, asyncio.sleep(60)))
+    waiting = asyncio.create_task(watched(line, asyncio.sleep(60)))
     await asyncio.sleep(0.3)
     line.left.set()
     await asyncio.sleep(0)
@@ -96,7 +107,7 @@ async def test_an_error_of_the_work_passes_unchanged_and_the_watch_ends():
         raise KeyError("its own")
 
     with pytest.raises(KeyError):
-        await ClientWatch().unless_gone(line.receive, work())
+        await watched(line, work())
     await asyncio.sleep(0)
     assert line.listeners == 0
 
@@ -106,7 +117,7 @@ async def test_a_result_that_comes_with_the_leave_is_one_of_the_two():
         line = Line()
         asyncio.get_running_loop().call_later(delay, line.left.set)
         with contextlib.suppress(ClientGone):
-            await ClientWatch().unless_gone(line.receive, asyncio.sleep(delay))
+            await watched(line, asyncio.sleep(delay))
         task = asyncio.current_task()
         assert task is not None
         assert task.cancelling() == 0

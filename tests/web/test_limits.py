@@ -47,12 +47,11 @@ class Replica:
 
     async def __call__(self, scope, receive, send) -> None:
         scope["gateway.observed"] = Observation("r")
-        scope["path_params"] = {}
         await self.paths[scope["path"]].serve(scope, receive, send)
 
     async def handle(self, exchange) -> None:
         self.served += 1
-        await self.watch.unless_gone(exchange.receive, self.go.wait())
+        await self.watch.unless_gone(exchange.task, exchange.receive, self.go.wait())
         if self.fault is not None:
             raise self.fault
         await exchange.answer_body(b"{}")

@@ -13,15 +13,22 @@ pytestmark = pytest.mark.anyio
 ALICE, BOB = (ClientKey(name=name, digest=name.encode()) for name in ("alice", "bob"))
 
 
+def present_task() -> asyncio.Task:
+    task = asyncio.current_task()
+    assert task is not None
+    return task
+
+
 async def serve(calls: OpenCalls, key: ClientKey) -> GatewayError | None:
     """Wait for ever, as a call does; return what ended it."""
-    calls.begin(key)
+    task = present_task()
+    calls.begin(task, key)
     try:
         await asyncio.sleep(60)
     except asyncio.CancelledError:
-        return calls.reason()
+        return calls.reason(task)
     finally:
-        calls.finish()
+        calls.finish(task)
     return None
 
 
@@ -73,13 +80,13 @@ async def test_nothing_is_kept_of_a_call_that_ends_by_itself_at_the_same_moment(
     calls = OpenCalls()
 
     async def deaf() -> None:
-        calls.begin(ALICE)
+        calls.begin(present_task(), ALICE)
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
             return
         finally:
-            calls.finish()
+            calls.finish(present_task())
 
     task = asyncio.create_task(deaf())
     await asyncio.sleep(0)
