@@ -65,14 +65,14 @@ def _observe(scope: Any) -> Observation:
 
 def _identified(send: Send, observed: Observation, headers: Headers) -> Send:
     """Return a send that adds the request id and `headers`, and notes what passes."""
-    added = ((b"x-request-id", observed.request_id.encode()), *headers)
 
     def send_and_note(message: Message) -> Awaitable[None]:
-        if message["type"] == "http.response.start":
-            observed.status = message["status"]
-            message["headers"] = [*message["headers"], *added]
-        elif message["type"] == "http.response.body":
+        if message["type"] == "http.response.body":
             observed.bytes_out += len(message["body"])
+        elif message["type"] == "http.response.start":
+            observed.status = message["status"]
+            request_id = (b"x-request-id", observed.request_id.encode())
+            message["headers"] = [*message["headers"], request_id, *headers]
         return send(message)
 
     return send_and_note

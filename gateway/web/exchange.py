@@ -32,21 +32,23 @@ class Exchange(msgspec.Struct, frozen=True, gc=False):
     key: ClientKey
     observed: Observation
 
-    async def answer_view(self, view: View, *, reply: Reply | None = None, headers: Headers = JSON) -> None:
+    def answer_view(
+        self, view: View, *, reply: Reply | None = None, headers: Headers = JSON
+    ) -> Awaitable[None]:
         """Answer with an object or a page of objects in the dialect's shape."""
-        await self.answer_body(self.dialect.encode_view(view, reply or self.plain_reply()), headers)
+        return self.answer_body(self.dialect.encode_view(view, reply or self.plain_reply()), headers)
 
-    async def answer_body(self, body: bytes, headers: Headers = JSON) -> None:
+    def answer_body(self, body: bytes, headers: Headers = JSON) -> Awaitable[None]:
         """Answer 200 with a whole body."""
-        await send_body(self.send, 200, body, headers)
+        return send_body(self.send, 200, body, headers)
 
-    async def answer_pieces(self, pieces: Iterable[bytes | Blob], headers: Headers = JSON) -> None:
+    def answer_pieces(self, pieces: Iterable[bytes | Blob], headers: Headers = JSON) -> Awaitable[None]:
         """Answer 200 with a body that has blobs in it, as base64."""
-        await send_pieces(self.send, pieces, headers)
+        return send_pieces(self.send, pieces, headers)
 
-    async def answer_blob(self, blob: Blob, headers: Headers = ()) -> None:
+    def answer_blob(self, blob: Blob, headers: Headers = ()) -> Awaitable[None]:
         """Answer with a file."""
-        await send_blob(self.scope, self.send, blob, headers)
+        return send_blob(self.scope, self.send, blob, headers)
 
     def plain_reply(self) -> Reply:
         """Return what an encoder needs for an object that is no generation."""
