@@ -16,8 +16,8 @@ class BoundedHeads(HttpToolsProtocol):
     most_bytes: ClassVar[int] = 64 * 1024
     seconds: ClassVar[float] = 30.0
 
-    _awaited = True
-    _received = 0
+    _received: int | None = 0
+    """How much of a head is there; None while none is awaited."""
     _timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -27,9 +27,10 @@ class BoundedHeads(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Pass a packet on; a head that is still not whole must not have become too large or too late."""
-        self._received += len(data)
+        if self._received is not None:
+            self._received += len(data)
         super().data_received(data)
-        if not self._awaited or self.transport.is_closing():
+        if self._received is None or self.transport.is_closing():
             return
         if self._received > self.most_bytes:
             self.send_400_response("The head of the request is too large.")
@@ -39,12 +40,11 @@ class BoundedHeads(HttpToolsProtocol):
     def on_message_begin(self) -> None:
         """Begin a head; the packet in which it begins is not counted, for it may end a body."""
         super().on_message_begin()
-        self._awaited = True
         self._received = 0
 
     def on_headers_complete(self) -> None:
         """End the head."""
-        self._awaited = False
+        self._received = None
         self._stop_timer()
         super().on_headers_complete()
 
