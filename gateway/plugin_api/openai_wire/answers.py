@@ -115,21 +115,18 @@ _REASONS: dict[str, FinishReason] = {
 _BROKEN_OFF = frozenset({"abort", "aborted", "cancelled", "error", "insufficient_system_resource"})
 
 
-class ChatAnswer:
+class ChatAnswer(msgspec.Struct, eq=False):
     """One answer as it comes: chunks in, events out."""
 
-    __slots__ = ("_around", "_calling", "_calls", "_extra", "_last", "_lessons", "_reasons", "done")
-
-    def __init__(self) -> None:
-        self._reasons: dict[int, FinishReason] = {}
-        self._last = 0  # the highest index of a choice
-        self._calls = 0
-        self._calling: set[int] = set()
-        self._extra: dict[str, Any] | None = None
-        self._around: _Around | None = None
-        self._lessons = _LESSONS
-        self.done = False
-        """Whether the server has marked the end; `Finish` has then been returned."""
+    _reasons: dict[int, FinishReason] = {}
+    _last: int = 0  # the highest index of a choice
+    _calls: int = 0
+    _calling: set[int] = set()
+    _extra: dict[str, Any] | None = None
+    _around: _Around | None = None
+    _lessons: int = _LESSONS
+    done: bool = False
+    """Whether the server has marked the end; `Finish` has then been returned."""
 
     def add(self, data: bytes) -> Sequence[AnyEvent]:
         """Return the events of one chunk (or one whole completion).
@@ -178,7 +175,7 @@ class ChatAnswer:
         """Return the end of the answer. Raises `AnswerCut` if a choice has not said why it ends."""
         if len(self._reasons) <= self._last:
             raise AnswerCut("The provider's answer broke off.", sent=True)
-        reasons = tuple(self._reasons[index] for index in sorted(self._reasons))
+        reasons = tuple(map(self._reasons.__getitem__, sorted(self._reasons)))
         return Finish(reasons[0], reasons if len(reasons) > 1 else (), self._extra)
 
     def _events(self, chunk: _Chunk, extras: Iterable[_Extra] = _NO_EXTRAS) -> list[AnyEvent]:
