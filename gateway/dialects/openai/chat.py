@@ -26,7 +26,7 @@ from gateway.dialects.openai.chat_chunks import ChatChunkEncoder
 from gateway.dialects.openai.chat_completion import ChatCompletion, encode_with, write_choices
 from gateway.dialects.openai.objects import OpenAIObjects
 from gateway.dialects.token_usage import count_answer
-from gateway.generation.requests import GenerationRequest, ToolChoice
+from gateway.generation.requests import GenerationRequest, Tool, ToolChoice
 from gateway.generation.results import GenerationResult, Reply
 
 __all__ = ["ChatCompletionBody", "OpenAIChatDialect"]
@@ -69,13 +69,13 @@ class OpenAIChatDialect(OpenAIObjects):
         """Read a chat; raises `InvalidRequest`."""
         fields = read_object(call.body)
         body = _reader.read(call.body)
-        tools = [tool.function for tool in body.tools or ()] + (body.functions or [])
+        tools = _read_tools(body) if body.tools or body.functions else ()
         return GenerationRequest(
             chat_type="t2t",
             messages=read_messages(body.messages),
             model=body.model,
             count=body.n or 1,
-            tools=read_tools(tools) if tools else (),
+            tools=tools,
             tool_choice=_read_choice(body) if tools else None,
             response_format=read_response_format(body),
             sampling=read_sampling(body),
@@ -100,6 +100,11 @@ class OpenAIChatDialect(OpenAIObjects):
             usage=count_answer(request, result),
         )
         return (encode_with(body, result.extra),)
+
+
+def _read_tools(body: ChatCompletionBody) -> tuple[Tool, ...]:
+    """Read `tools`, and the `functions` that older clients send."""
+    return read_tools([tool.function for tool in body.tools or ()] + (body.functions or []))
 
 
 def _read_choice(body: ChatCompletionBody) -> ToolChoice | None:

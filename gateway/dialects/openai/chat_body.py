@@ -165,6 +165,14 @@ class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
     chat_template_kwargs: ChatTemplateOptions | None = None
 
 
+_ROLES: Final[dict[Role, Literal["system", "user", "assistant", "tool"]]] = {
+    "system": "system",
+    "developer": "system",
+    "user": "user",
+    "assistant": "assistant",
+    "tool": "tool",
+    "function": "tool",
+}
 _NO_THINKING: Final = (None,) * 5
 _NO_REASONING: Final = Reasoning()
 _NO_TEMPLATE: Final = ChatTemplateOptions()
@@ -250,9 +258,8 @@ def read_tool_choice(choice: ToolChoiceField) -> ToolChoice | None:
 
 def _read_message(message: ChatMessage, index: int) -> Message:
     content = message.content
-    role = message.role
     return Message(
-        role="system" if role == "developer" else "tool" if role == "function" else role,
+        role=_ROLES[message.role],
         # The usual content needs no name for its place.
         content=(TextPart(content),)
         if isinstance(content, str)
