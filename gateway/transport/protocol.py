@@ -69,7 +69,7 @@ class Connection(asyncio.Protocol):
 
     def begin(self, response: Response, deadlines: Deadlines, started_at: float) -> None:
         """Read what comes from now on into ``response``. Raises ``ConnectError``."""
-        if self._transport is None or self._transport.is_closing():
+        if self.lost:
             raise ConnectError("the connection ended before anything was sent")
         self._response = response
         self._upload = None
@@ -103,7 +103,7 @@ class Connection(asyncio.Protocol):
         """Leave the exchange if all is sent and read; return whether the connection can take another one."""
         response = self._response
         sent = self._upload is None or self._upload.done()
-        if self.lost or not sent or response is None or not (response.complete and response.keep_alive):
+        if self.lost or not sent or response is None or not response.keep_alive:
             return False
         self._response = None
         self._watchdog.stop()
@@ -130,7 +130,7 @@ class Connection(asyncio.Protocol):
 
         The socket itself is asked, because the loop may not have come round to it yet.
         """
-        return self._transport is not None and not self._transport.is_closing() and not self._poll.poll(0)
+        return not (self.lost or self._poll.poll(0))
 
     # The upload's side.
 
@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         except TransportError as error:
             self.abort(error)
             return
-        if response.status and not response.awaited:
+        if not response.awaited:
             self._watchdog.patience_ends = inf
         if response.buffered > _HIGH_WATER and not self._reading_paused and self._transport is not None:
             self._reading_paused = True
@@ -207,6 +207,7 @@ class Connection(asyncio.Protocol):
     def eof_received(self) -> None:
         if self._response is not None:
             self._response.feed_eof(None)
+        self.abort()
 
     def pause_writing(self) -> None:
         self._writing_paused = True
