@@ -1,7 +1,7 @@
 """The connections of a transport, idle and busy."""
 
 import asyncio
-from collections import deque
+from collections import defaultdict, deque
 
 from gateway.transport.protocol import Connection
 
@@ -18,7 +18,7 @@ class Pool:
     def __init__(self, idle_seconds: float, max_idle: int) -> None:
         self._idle_seconds = idle_seconds
         self._max_idle = max_idle
-        self._idle: dict[str, deque[Connection]] = {}
+        self._idle: defaultdict[str, deque[Connection]] = defaultdict(deque)
         self._open: set[Connection] = set()
         self._reaper: asyncio.TimerHandle | None = None
         self._emptied = asyncio.Event()
@@ -63,8 +63,8 @@ class Pool:
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection whose exchange is complete, or close it when there are enough."""
-        idle = self._idle.setdefault(connection.origin, deque())
-        if self.closed or connection.lost or len(idle) >= self._max_idle:
+        idle = self._idle[connection.origin]
+        if self.closed or len(idle) >= self._max_idle:
             connection.abort()
             return
         connection.idle_since = connection.loop.time()

@@ -32,11 +32,10 @@ class Watchdog:
 
     def start(self, deadlines: Deadlines, started_at: float) -> None:
         """Guard an exchange that began at ``started_at``."""
-        self._tick = min(deadlines.first_byte, deadlines.between_bytes)
+        self._tick = min(deadlines.first_byte, deadlines.between_bytes, deadlines.total)
         self.total_ends = started_at + deadlines.total
-        fires_at = min(started_at + self._tick, self.total_ends)
-        if self._fires_at > fires_at:
-            self._arm(fires_at)
+        if self._fires_at > started_at + self._tick:
+            self._arm(started_at + self._tick)
 
     def stop(self) -> None:
         """Guard nothing; the timer runs out by itself."""
