@@ -1,5 +1,7 @@
 """The header fields of a response."""
 
+from functools import lru_cache
+
 __all__ = ["Headers"]
 
 
@@ -32,5 +34,6 @@ class Headers:
         return f"Headers({', '.join(field.decode('latin-1') for field, _ in self.raw)})"
 
 
+@lru_cache(maxsize=256)
 def _key(name: str | bytes) -> bytes:
     return (name.encode("latin-1") if isinstance(name, str) else name).lower()
