@@ -190,7 +190,7 @@ class Connection(asyncio.Protocol):
         except TransportError as error:
             self.abort(error)
             return
-        if not response.awaited:
+        if response.waiter is None:
             self._watchdog.patience_ends = inf
         if response.buffered > _HIGH_WATER and not self._reading_paused and self._transport is not None:
             self._reading_paused = True

@@ -28,13 +28,11 @@ class Response:
         "_caps",
         "_coded_allowed",
         "_head_size",
-        "_interim",
         "_loop",
         "_parser",
         "_pieces",
         "_quiet",
         "_refusal",
-        "_waiter",
         "_waiting",
         "_waits_since",
         "buffered",
@@ -43,6 +41,7 @@ class Response:
         "headers",
         "keep_alive",
         "status",
+        "waiter",
     )
 
     def __init__(
@@ -54,12 +53,11 @@ class Response:
         self._coded_allowed = coded_allowed
         self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._pieces: list[bytes] = []
-        self._waiter: asyncio.Future[None] | None = None
         self._waiting = present_waiting()
         self._waits_since = 0.0
         self._refusal: TransportError | None = None
         self._head_size = self._body_size = self._quiet = 0
-        self._interim = self._announced = False
+        self._announced = False
         self.status = 0
         """0 until the head is whole; informational heads are skipped."""
         self.headers: list[tuple[bytes, bytes]] = []
@@ -69,6 +67,8 @@ class Response:
         self.keep_alive = False
         """Whether the server will take another request; true only when complete."""
         self.error: Exception | None = None
+        self.waiter: asyncio.Future[None] | None = None
+        """What the one reader waits for, if it does."""
 
     # The connection's side.
 
@@ -86,7 +86,7 @@ class Response:
             self._parser = None  # it refers to us: without this, only the cycle collector frees a response
         elif self._quiet > self._caps.header_bytes:
             raise TooLarge("header", self._caps.header_bytes)
-        if self._pieces or self.complete:
+        if self.waiter is not None and (self._pieces or self.complete):
             self._wake()
 
     def feed_eof(self, cause: Exception | None) -> None:
@@ -131,19 +131,14 @@ class Response:
 
     def wait(self) -> asyncio.Future[None]:
         """Return what is done when something has changed: the head, more of the body, its end or an error."""
-        if self._waiter is not None:
+        if self.waiter is not None:
             raise RuntimeError("two tasks read one response")
-        self._waiter = self._loop.create_future()
+        self.waiter = self._loop.create_future()
         self._waits_since = monotonic()
-        return self._waiter
-
-    @property
-    def awaited(self) -> bool:
-        """Whether somebody waits for news."""
-        return self._waiter is not None
+        return self.waiter
 
     def _wake(self) -> None:
-        waiter, self._waiter = self._waiter, None
+        waiter, self.waiter = self.waiter, None
         if waiter is None:
             return
         if self._waiting is not None:
@@ -169,7 +164,6 @@ class Response:
         assert self._parser is not None
         status = self._parser.get_status_code()
         if 100 <= status < 200:
-            self._interim = True
             self.headers.clear()
             return
         if status < 100:
@@ -194,9 +188,7 @@ class Response:
         self.buffered += len(piece)
 
     def on_message_complete(self) -> None:
-        if self._interim:
-            self._interim = False
-        elif not self.complete:
+        if self.status and not self.complete:  # an informational head is a message of its own
             assert self._parser is not None
             # False as soon as feed_data has returned: the parser resets itself for the next message.
             self._finish(keep_alive=self._parser.should_keep_alive())
