@@ -1,6 +1,6 @@
 """Runs one request: resolve, lease, pass events on, fail over, keep what must outlive it."""
 
-import secrets
+import os
 import time
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
@@ -338,7 +338,7 @@ def _resolved(request: GenerationRequest, model: str) -> GenerationRequest:
 
 
 def _reply(request: GenerationRequest, model: str, caller: Caller, dialogue: Dialogue | None) -> Reply:
-    reply_id = secrets.token_hex(16)
+    reply_id = os.urandom(16).hex()  # What `secrets` does, less three calls.
     return Reply(
         id=reply_id,
         created=int(time.time()),

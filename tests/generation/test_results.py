@@ -83,6 +83,13 @@ def test_tool_calls_are_put_together_by_number() -> None:
     assert all(json.loads(call.arguments) is not None for call in choice.tool_calls)
 
 
+def test_asking_for_the_sum_changes_nothing() -> None:
+    adding = Sum()
+    assert adding.result().choices == (Choice(),)
+    adding.add(TextDelta("second", 1))
+    assert adding.result().choices == adding.result().choices == (Choice(1, "second"),)
+
+
 def test_the_last_usage_wins_and_media_add_up() -> None:
     media = (Media("image", "a"), Media("image", "b"))
     events = [
