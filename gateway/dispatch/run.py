@@ -10,7 +10,6 @@ import msgspec
 
 from gateway.accounts.account import Account
 from gateway.accounts.pool import AccountLease, AccountPool, Wants
-from gateway.accounts.shelf import Name
 from gateway.dispatch.attachments import Attachments, has_attachments
 from gateway.dispatch.dialogue import Dialogue
 from gateway.dispatch.routing import Choices, Routing
@@ -25,6 +24,9 @@ from gateway.telemetry.metrics import Metrics
 from gateway.telemetry.observation import Attempt, Observation
 
 __all__ = ["Borrowed", "DispatchRun", "Lending"]
+
+_Names = frozenset[tuple[str, str]]
+"""Accounts, as (upstream, account id)."""
 
 
 class Lending(msgspec.Struct, frozen=True):
@@ -68,10 +70,10 @@ class DispatchRun:
         self.thread = since.thread
         self._bound = bound = since.bound
         self._serving = serving if bound is None else serving & {bound[0]}
-        self._tried: frozenset[Name] = frozenset()
+        self._tried: _Names = frozenset()
         self._lease: AccountLease | None = None
         # Asked for again by whoever looks whether this becomes a task: for one attempt the word stands.
-        self._mode: tuple[GenerationRequest, frozenset[Name], Mode] | None = None
+        self._mode: tuple[GenerationRequest, _Names, Mode] | None = None
         self._known: tuple[GenerationRequest, Choices] | None = None
 
     def mode(self, request: GenerationRequest) -> Mode:
@@ -147,12 +149,12 @@ class DispatchRun:
 
     def note_borrowed(self, lease: AccountLease, upstream: Upstream, request: GenerationRequest) -> None:
         """Remember who was asked."""
-        name, observed = lease.seat.name, self._observed
+        account, observed = lease.account, self._observed
         self._lease = lease
         self.thread = self._since.thread
-        self._tried |= {name}
+        self._tried |= {(account.upstream, account.id)}
         self.ignored = tuple(upstream.ignored(request))
-        observed.upstream, observed.account = name
+        observed.upstream, observed.account = account.upstream, account.id
         observed.attempts += 1
 
     def note_returned(self, account: Account, chat_type: str, outcome: str, seconds: float) -> None:
