@@ -37,7 +37,7 @@ def encode_chat(request: GenerationRequest, *, usage: bool) -> bytes:
     """Write the body of ``POST /chat/completions``; `usage` asks a stream for token counts."""
     body: dict[str, Any] = {
         "model": request.model,
-        "messages": [_message(message) for message in request.messages],
+        "messages": list(map(_message, request.messages)),
         **msgspec.to_builtins(request.sampling),  # what is set, under OpenAI's names
     }
     if request.delivery.stream:
@@ -47,7 +47,7 @@ def encode_chat(request: GenerationRequest, *, usage: bool) -> bytes:
     if request.count != 1:
         body["n"] = request.count
     if request.tools:
-        body["tools"] = [_tool(tool) for tool in request.tools]
+        body["tools"] = list(map(_tool, request.tools))
     if request.tool_choice:
         body["tool_choice"] = _tool_choice(request.tool_choice)
     if request.response_format:
@@ -75,7 +75,7 @@ def _message(message: Message) -> _Message:
         role=message.role,
         content=_content(message),
         name=message.name,
-        tool_calls=[_tool_call(call) for call in message.tool_calls],
+        tool_calls=list(map(_tool_call, message.tool_calls)),
         tool_call_id=message.tool_call_id,
         reasoning_content=message.reasoning,
     )
@@ -87,7 +87,7 @@ def _content(message: Message) -> str | list[Any] | None:
             return text
         case ():
             return None if message.tool_calls else ""
-    return [_part(part) for part in message.content]
+    return list(map(_part, message.content))
 
 
 def _part(part: Part) -> dict[str, Any]:
