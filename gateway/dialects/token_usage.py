@@ -20,19 +20,19 @@ __all__ = [
 ]
 
 
-class PromptDetails(msgspec.Struct, frozen=True):
+class PromptDetails(msgspec.Struct, frozen=True, gc=False):
     """What is known about the prompt's tokens."""
 
     cached_tokens: int = 0
 
 
-class CompletionDetails(msgspec.Struct, frozen=True):
+class CompletionDetails(msgspec.Struct, frozen=True, gc=False):
     """What is known about the answer's tokens."""
 
     reasoning_tokens: int = 0
 
 
-class TokenUsage(msgspec.Struct, frozen=True):
+class TokenUsage(msgspec.Struct, frozen=True, gc=False):
     """How many tokens went in and came out."""
 
     prompt_tokens: int

@@ -32,7 +32,7 @@ from gateway.generation.results import GenerationResult, Reply
 __all__ = ["ChatCompletionBody", "OpenAIChatDialect"]
 
 
-class ChatCompletionBody(ChatOptions, frozen=True, kw_only=True):
+class ChatCompletionBody(ChatOptions, frozen=True, gc=False, kw_only=True):
     """A chat. Fields that are not listed are accepted and go to providers that speak the same API."""
 
     model: str

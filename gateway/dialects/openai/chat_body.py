@@ -59,7 +59,7 @@ class MessageToolCall(msgspec.Struct, frozen=True):
     id: str | None = None
 
 
-class ChatMessage(msgspec.Struct, frozen=True):
+class ChatMessage(msgspec.Struct, frozen=True, gc=False):
     """One turn of the conversation. `developer` is the same as `system`."""
 
     role: Role
@@ -138,7 +138,7 @@ class ChatTemplateOptions(msgspec.Struct, frozen=True):
     thinking_budget: int | None = None
 
 
-class ChatOptions(msgspec.Struct, frozen=True, kw_only=True):
+class ChatOptions(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """The options of a chat, as OpenAI names them."""
 
     model: str | None = None

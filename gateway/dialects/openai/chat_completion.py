@@ -1,7 +1,7 @@
 """A whole chat answer in OpenAI's form."""
 
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import msgspec
 from msgspec import UNSET, UnsetType
@@ -22,14 +22,17 @@ __all__ = [
 ]
 
 
-class CalledFunction(msgspec.Struct, frozen=True):
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class CalledFunction(msgspec.Struct, frozen=True, gc=False):
     """A function that the model wants called; `arguments` is the JSON text of an object."""
 
     name: str
     arguments: str
 
 
-class AnswerToolCall(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerToolCall(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One call that the model made."""
 
     id: str
@@ -37,7 +40,7 @@ class AnswerToolCall(msgspec.Struct, frozen=True, kw_only=True):
     function: CalledFunction
 
 
-class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerMessage(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What the model said; `content` is null when it only called tools."""
 
     role: Literal["assistant"] = "assistant"
@@ -47,7 +50,7 @@ class AnswerMessage(msgspec.Struct, frozen=True, kw_only=True):
     tool_calls: tuple[AnswerToolCall, ...] | UnsetType = UNSET
 
 
-class AnswerChoice(msgspec.Struct, frozen=True, kw_only=True):
+class AnswerChoice(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """One alternative."""
 
     index: int
@@ -56,7 +59,7 @@ class AnswerChoice(msgspec.Struct, frozen=True, kw_only=True):
     finish_reason: FinishReason
 
 
-class ChatCompletion(msgspec.Struct, frozen=True, kw_only=True):
+class ChatCompletion(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """A whole answer. `created` is in unix seconds."""
 
     id: str
@@ -77,7 +80,7 @@ def write_choices(result: GenerationResult, base_url: str) -> list[Any]:
 
 def encode_with(body: msgspec.Struct, extra: Mapping[str, Any] | None) -> bytes:
     """Encode a body together with the provider's own fields."""
-    return msgspec.json.encode(_with(body, extra))
+    return _encode(_with(body, extra))
 
 
 def finish_reason(reason: FinishReason, *, has_calls: bool) -> FinishReason:
