@@ -69,7 +69,7 @@ class Ledger:
 
     def learn(self, scope: Scope, error: GatewayError | None, *, begun: float) -> None:
         """Take in how a call ended that began at `begun` (unix seconds); None is a success."""
-        line = self._line(scope)
+        line = self._lines.get(scope) or self._open_line(scope)
         before = line.standing
         if error is None and before.settled:  # The usual case, which nothing is to be judged in.
             line.standing = msgspec.structs.replace(before, requests=before.requests + 1)
@@ -121,10 +121,8 @@ class Ledger:
             await asyncio.gather(*tasks, return_exceptions=True)
             await self._flush(counts_too=True)
 
-    def _line(self, scope: Scope) -> _Line:
-        line = self._lines.get(scope)
-        if line is None:
-            line = self._lines[scope] = _Line()
+    def _open_line(self, scope: Scope) -> _Line:
+        line = self._lines[scope] = _Line()
         return line
 
     def _announce(self, scope: Scope, before: Standing, after: Standing) -> None:
@@ -238,7 +236,7 @@ class Ledger:
 
     def _take_in(self, scope: Scope, record: Record | None) -> None:
         """Join a stored record, None for none, with what is known here."""
-        line = self._line(scope)
+        line = self._lines.get(scope) or self._open_line(scope)
         decoded = record and decode_line(record)
         line.version = 0 if record is None else record.version
         if not decoded:

@@ -63,19 +63,16 @@ class AccountStatus(msgspec.Struct, frozen=True, kw_only=True):
     failures: int
 
 
-class AccountLease:
+class AccountLease(msgspec.Struct, eq=False):
     """A borrowed account. Settle it when the call has ended, however it did; a second time does nothing."""
 
-    __slots__ = ("_confirmed", "_pool", "account", "begun", "places", "seat", "wants")
-
-    def __init__(self, pool: "AccountPool", seat: Seat, wants: Wants, begun: float) -> None:
-        self._pool: AccountPool | None = pool
-        self._confirmed = False
-        self.account = seat.account
-        self.seat = seat
-        self.wants = wants
-        self.begun = begun
-        self.places: Sequence[str] = ()
+    account: Account
+    seat: Seat
+    wants: Wants
+    begun: float
+    _pool: "AccountPool | None"
+    _confirmed: bool = False
+    places: Sequence[str] = ()
 
     def confirm(self) -> None:
         """Note that the provider has begun to answer, so that a long answer does not hold a probe up."""
@@ -161,7 +158,7 @@ class AccountPool:
 
     def teach(self, lease: AccountLease, error: GatewayError | None) -> None:
         """Let the ledger learn how a lease's call ended."""
-        for scope in self._concerned(lease, error):
+        for scope in lease.seat.proved if error is None else _blamed(lease, error):
             self._ledger.learn(scope, error, begun=lease.begun)
 
     def take_back(self, lease: AccountLease) -> None:
@@ -183,7 +180,7 @@ class AccountPool:
         if wants.chat:
             self._chats.add(_chat(seat, wants))
         self._roster.take(seat, now)
-        return AccountLease(self, seat, wants, now)
+        return AccountLease(seat.account, seat, wants, now, self)
 
     def _choose(self, wants: Wants, now: float) -> Seat | None:
         if wants.bound is not None:
@@ -313,17 +310,6 @@ class AccountPool:
 
     # ------------------------------------------------------------------ knowing
 
-    def _concerned(self, lease: AccountLease, error: GatewayError | None) -> Sequence[Scope]:
-        """Return what an outcome says something about."""
-        if error is None:
-            return lease.seat.proved
-        account, chat_type, *_ = lease.seat.scopes
-        if isinstance(error, AccountRejected | VerificationRequired):
-            return (account,)
-        if isinstance(error, AccountError) and error.param == "model" and lease.wants.model:
-            return (chat_type._replace(model=lease.wants.model),)
-        return (chat_type,)
-
     def _describe(self, scope: Scope, in_flight: int) -> AccountStatus:
         standing = self._ledger.standing(scope)
         return AccountStatus(
@@ -338,6 +324,16 @@ class AccountPool:
             requests=standing.requests,
             failures=standing.failures,
         )
+
+
+def _blamed(lease: AccountLease, error: GatewayError) -> Sequence[Scope]:
+    """Return what a failure says something about."""
+    account, chat_type, *_ = lease.seat.scopes
+    if isinstance(error, AccountRejected | VerificationRequired):
+        return (account,)
+    if isinstance(error, AccountError) and error.param == "model" and lease.wants.model:
+        return (chat_type._replace(model=lease.wants.model),)
+    return (chat_type,)
 
 
 def _chat(seat: Seat, wants: Wants) -> Name:
