@@ -9,6 +9,7 @@ from datetime import datetime
 from functools import lru_cache
 
 import msgspec
+from msgspec.structs import force_setattr
 
 from gateway.telemetry.logging import get_logger, json_lines
 from gateway.telemetry.observation import Observation
@@ -57,8 +58,8 @@ class RequestLine(msgspec.Struct, frozen=True, gc=False, omit_defaults=True, kw_
 
     def __post_init__(self) -> None:
         """Redact what a client may have chosen."""
-        msgspec.structs.force_setattr(self, "client_request_id", _redacted(self.client_request_id))
-        msgspec.structs.force_setattr(self, "model", _redacted(self.model))
+        force_setattr(self, "client_request_id", _redacted(self.client_request_id))
+        force_setattr(self, "model", _redacted(self.model))
 
 
 class RequestLog:

@@ -188,6 +188,18 @@ async def test_a_human_check_is_named_and_never_looped(make_pool, clock):
     assert said == {("upstream_verification_required", True)}
 
 
+async def test_a_success_clears_an_account_of_a_human_check(make_pool, clock):
+    pool = make_pool(account("a"))
+    await spend(pool, VerificationRequired(""))
+    assert state(pool, "a", "") == "needs_attention"
+    clock.advance(600)
+    for _ in range(6):
+        await spend(pool, None)
+    assert state(pool, "a", "") == "ok"
+    together = [await pool.acquire(wants(), wait=0) for _ in range(64)]
+    assert in_flight(pool) == {"a": len(together)}
+
+
 async def test_a_daily_limit_is_said_in_the_providers_words(make_pool):
     pool = make_pool(account("a"))
     await spend(pool, RateLimited(""))
@@ -462,6 +474,16 @@ async def test_a_cap_counts_over_replicas(store, clock, leases):
     await asyncio.sleep(0.02)
     taken[0].settle(None)
     (await asyncio.wait_for(waiter, 2)).settle(None)
+
+
+async def test_one_call_at_a_time_in_a_chat_over_all_replicas(store, clock, leases):
+    one, other = (AccountPool([account("a")], Ledger(store, clock=clock), leases) for _ in range(2))
+    wish = wants(bound=("qwen", "a"), chat="x")
+    first = await one.acquire(wish, wait=0)
+    with pytest.raises(Overloaded):
+        await other.acquire(wish, wait=0)
+    first.settle(None)
+    (await other.acquire(wish, wait=2)).settle(None)
 
 
 async def test_a_full_account_elsewhere_is_passed_over(store, clock, leases):

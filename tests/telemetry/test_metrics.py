@@ -13,7 +13,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from gateway.generation.errors import error_codes
 from gateway.telemetry.metrics import Metrics
-from gateway.telemetry.observation import Observation
+from gateway.telemetry.observation import Attempt, Observation
 from tests.serving import serving_gateway, settings_in
 
 pytestmark = pytest.mark.anyio
@@ -157,3 +157,18 @@ def test_requests_counted_together_read_as_requests_counted_one_by_one(requests)
         one_by_one.record_request(observed)
         one_by_one.exposition()
     assert lines(together.exposition()) == lines(one_by_one.exposition())
+
+
+def test_calls_to_providers_are_counted_by_how_they_ended():
+    metrics = Metrics()
+    for outcome, seconds in (("ok", 0.25), ("ok", 0.5), ("timeout", 2.0)):
+        metrics.record_attempt(Attempt("qwen", "a", "t2t", outcome, seconds))
+    text = metrics.exposition().decode()
+    assert samples(text, "gateway_upstream_attempts_total") == {
+        ("qwen/a", "t2t", "ok"): 2,
+        ("qwen/a", "t2t", "timeout"): 1,
+    }
+    assert samples(text, "gateway_upstream_attempt_duration_seconds_sum") == {
+        ("t2t", "ok", "qwen"): 0.75,
+        ("t2t", "timeout", "qwen"): 2.0,
+    }
