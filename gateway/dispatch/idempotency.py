@@ -9,8 +9,8 @@ repetition follows it, and where there is none although there should be, nothing
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
 from functools import partial
 from typing import Protocol
 
@@ -40,6 +40,7 @@ from gateway.state.store import Record, StateStore, StoreUnavailable
 from gateway.tasks.clock import SetClock
 from gateway.tasks.engine import TaskEngine
 from gateway.tasks.failpoints import failpoint
+from gateway.tasks.heartbeat import Heartbeat
 from gateway.tasks.task import State
 from gateway.telemetry.logging import get_logger
 
@@ -104,6 +105,7 @@ class Idempotency:
         self._store = store
         self._tasks = tasks
         self._archive = archive
+        self._heartbeat = Heartbeat(_BEAT_SECONDS)
 
     def concerns(self, caller: Caller, generation: Generation) -> bool:
         """Whether a create may be a repetition that matters; else there is nothing to wait for in `enter`."""
@@ -120,7 +122,7 @@ class Idempotency:
         """
         if not self.concerns(caller, generation):
             return generation
-        entry = _Entry(self._store, route, caller, generation)
+        entry = _Entry(self._store, self._heartbeat, route, caller, generation)
         deadline = time.monotonic() + _JOIN_SECONDS
         while True:
             try:
@@ -198,11 +200,15 @@ def _unknown(task_id: str) -> str:
 
 
 class _Entry:
-    """The record of one create; while its call runs, signs of life are written into it."""
+    """The record of one create; while its context is entered, signs of life are written into it."""
 
-    def __init__(self, store: StateStore, route: str, caller: Caller, generation: Generation) -> None:
+    def __init__(
+        self, store: StateStore, heartbeat: Heartbeat, route: str, caller: Caller, generation: Generation
+    ) -> None:
         self._store = store
+        self._heartbeat = heartbeat
         self._generation = generation
+        self._renewal: asyncio.Task[None] | None = None
         self._clock = SetClock(time.time())
         self.keyed = bool(caller.idempotency_key)
         self.strict = self.keyed or generation.durable
@@ -226,19 +232,19 @@ class _Entry:
         )
         await self._put(memory, record.version if record else 0, durable=self.strict)
 
-    @asynccontextmanager
-    async def alive(self) -> AsyncIterator[None]:
-        """Show signs of life while the block runs."""
-        beat = asyncio.get_running_loop().create_task(self._beat())
-        try:
-            yield
-        finally:
-            beat.cancel()
-            await asyncio.gather(beat, return_exceptions=True)
+    async def __aenter__(self) -> None:
+        self._heartbeat.add(self._begin_renewal)
+
+    async def __aexit__(self, *_: object) -> None:
+        self._heartbeat.discard(self._begin_renewal)
+        if self._renewal is not None:
+            self._renewal.cancel()
+            await asyncio.gather(self._renewal, return_exceptions=True)
 
     async def finish(self, result: GenerationResult, ignored: tuple[str, ...]) -> None:
         """Note what came of it."""
-        await self._change(partial(msgspec.structs.replace, result=result, ignored=ignored))
+        step = partial(msgspec.structs.replace, result=result, ignored=ignored)
+        await self._change(step, durable=self.strict)
 
     async def forget(self) -> None:
         """Let the next call be a first one."""
@@ -248,13 +254,19 @@ class _Entry:
         except StoreUnavailable:
             get_logger().warning("idempotency_not_stored", key=self.name)
 
-    async def _beat(self) -> None:
-        while True:
-            await asyncio.sleep(_BEAT_SECONDS)
-            until = self._clock.now() + _ALIVE_SECONDS
-            await self._change(partial(msgspec.structs.replace, alive=until))
+    def _begin_renewal(self) -> None:
+        """Show a sign of life, unless the last one is still being written; nobody else's waits for it."""
+        if self._renewal is None:
+            self._renewal = asyncio.get_running_loop().create_task(self._renew())
 
-    async def _change(self, step: Callable[[_Memory], _Memory]) -> None:
+    async def _renew(self) -> None:
+        until = self._clock.now() + _ALIVE_SECONDS
+        try:
+            await self._change(partial(msgspec.structs.replace, alive=until), durable=False)
+        finally:
+            self._renewal = None
+
+    async def _change(self, step: Callable[[_Memory], _Memory], *, durable: bool) -> None:
         """Write what is new, unless another call has taken the place over.
 
         A store that is away costs nothing but a longer wait: the task itself tells that it is there.
@@ -263,7 +275,7 @@ class _Entry:
             while (found := await self._ours()) is not None:
                 memory, version = found
                 try:
-                    await self._put(step(memory), version, durable=self.strict and memory.result is None)
+                    await self._put(step(memory), version, durable=durable)
                 except WriteConflict:
                     continue
                 return
@@ -308,7 +320,7 @@ class _First:
         total = Sum()
         accepted = False
         try:
-            async with self._entry.alive(), aclosing(self._generation.events()) as events:
+            async with self._entry, aclosing(self._generation.events()) as events:
                 async for event in events:
                     if isinstance(event, TaskAccepted):
                         accepted = True
