@@ -92,6 +92,16 @@ class DispatchRun:
 
     async def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
         """Make a durable task of the request and yield what becomes of it."""
+        thread = await self._make_task(request)
+        if thread is not None:
+            yield thread
+        yield TaskAccepted(self.task_id)
+        async with aclosing(self.lending.tasks.follow(self.task_id)) as events:
+            async for event in events:
+                yield event
+
+    async def _make_task(self, request: GenerationRequest) -> Thread | None:
+        """Have the task made, and return the conversation that it is part of at its provider."""
         tasks = self.lending.tasks
         async with AsyncExitStack() as stack:
             mode = None if request.delivery.background else Mode.TASK
@@ -102,12 +112,7 @@ class DispatchRun:
             else:
                 events = self._generator.generate(request, _Lent(self, lease))
                 task = await tasks.drive(order, events, stack.pop_all())
-        if task.thread is not None:
-            yield task.thread
-        yield TaskAccepted(task.id)
-        async with aclosing(tasks.follow(task.id)) as events:
-            async for event in events:
-                yield event
+        return task.thread
 
     async def _order(self, request: GenerationRequest, lease: "Borrowed") -> Order:
         return Order(
