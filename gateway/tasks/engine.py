@@ -19,14 +19,12 @@ from gateway.tasks.keeping import Keeper
 from gateway.tasks.records import TABLE, TaskRecords
 from gateway.tasks.submission import Order, Submission
 from gateway.tasks.task import FINAL, State, Task
-from gateway.tasks.waiters import Waiter, Waiters
+from gateway.tasks.waiters import Waiters
 from gateway.telemetry.logging import get_logger
 
 __all__ = ["Find", "TaskEngine"]
 
 _DRAIN_SECONDS = 30.0
-_RECHECK_SECONDS = 10.0
-"""Waiters re-read their task at least this often, hint or not."""
 T = TypeVar("T")
 Find = Callable[[str, str], tuple[TaskUpstream, Account] | None]
 """Returns the upstream and the account by their names, None when one is not configured any more."""
@@ -133,7 +131,7 @@ class TaskEngine:
                     shown = task.progress
                     yield Progress(shown, task.view().status)
                 del task  # thousands may wait
-                await _wait(waiter, deadline, task_id)
+                await waiter.wait(_left(deadline, task_id))
         for event in _outcome(task):
             yield event
 
@@ -198,11 +196,11 @@ class TaskEngine:
             return None
 
 
-async def _wait(waiter: Waiter, deadline: float, task_id: str) -> None:
+def _left(deadline: float, task_id: str) -> float:
     left = deadline - time.monotonic()
     if left <= 0:
         raise PollTimeout("Task polling timeout exceeded", task_id=task_id)
-    await waiter.wait(min(left, _RECHECK_SECONDS))
+    return left
 
 
 def _cancelled(task: Task) -> Task:

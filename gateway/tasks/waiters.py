@@ -2,20 +2,67 @@
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Iterator
-from contextlib import contextmanager
+
+from gateway.tasks.heartbeat import Heartbeat
 
 __all__ = ["Waiter", "Waiters"]
+
+_RECHECK_SECONDS = 10.0
+"""Waiters look at their task again at least this often, hint or not."""
+
+
+class Waiters:
+    """The waiters of every task, woken when it may have changed."""
+
+    def __init__(self) -> None:
+        self._waiting = defaultdict[str, list[Waiter]](list)
+        self._recheck = Heartbeat(_RECHECK_SECONDS)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._waiting.values()))
+
+    def waiting(self, task_id: str) -> "Waiter":
+        """Return one who waits for a task as long as its context is entered."""
+        return Waiter(self, task_id)
+
+    def wake(self, task_id: str) -> None:
+        """Let the waiters of a task look again; "" wakes all."""
+        if not task_id:
+            for known in tuple(self._waiting):
+                self.wake(known)
+        for waiter in self._waiting.get(task_id, ()):
+            waiter.wake()
+
+    def enter(self, waiter: "Waiter", task_id: str) -> None:
+        """Wake a waiter from now on."""
+        self._waiting[task_id].append(waiter)
+        self._recheck.add(waiter.wake)
+
+    def leave(self, waiter: "Waiter", task_id: str) -> None:
+        """Wake a waiter no more."""
+        self._recheck.discard(waiter.wake)
+        self._waiting[task_id].remove(waiter)
+        if not self._waiting[task_id]:
+            del self._waiting[task_id]
 
 
 class Waiter:
     """One who waits for changes; there may be thousands, so it is small."""
 
-    __slots__ = ("_changed", "_sleep")
+    __slots__ = ("_changed", "_others", "_sleep", "_task_id")
 
-    def __init__(self) -> None:
+    def __init__(self, others: Waiters, task_id: str) -> None:
+        self._others = others
+        self._task_id = task_id
         self._changed = False
         self._sleep: asyncio.Future[None] | None = None
+
+    def __enter__(self) -> "Waiter":
+        self._others.enter(self, self._task_id)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._others.leave(self, self._task_id)
 
     def wake(self) -> None:
         """Say that the task may have changed."""
@@ -28,40 +75,12 @@ class Waiter:
         if not self._changed:
             loop = asyncio.get_running_loop()
             self._sleep = loop.create_future()
-            timer = loop.call_later(seconds, self.wake)
+            # A longer wait is ended by the next recheck.
+            timer = loop.call_later(seconds, self.wake) if seconds < _RECHECK_SECONDS else None
             try:
                 await self._sleep
             finally:
-                timer.cancel()
+                if timer is not None:
+                    timer.cancel()
                 self._sleep = None
         self._changed = False
-
-
-class Waiters:
-    """The waiters of every task, woken when it may have changed."""
-
-    def __init__(self) -> None:
-        self._waiting: defaultdict[str, set[Waiter]] = defaultdict(set)
-
-    def __len__(self) -> int:
-        return sum(map(len, self._waiting.values()))
-
-    @contextmanager
-    def waiting(self, task_id: str) -> Iterator[Waiter]:
-        """Hand out a waiter for as long as the block runs."""
-        waiter = Waiter()
-        self._waiting[task_id].add(waiter)
-        try:
-            yield waiter
-        finally:
-            self._waiting[task_id].discard(waiter)
-            if not self._waiting[task_id]:
-                del self._waiting[task_id]
-
-    def wake(self, task_id: str) -> None:
-        """Let the waiters of a task look again; "" wakes all."""
-        if not task_id:
-            for known in tuple(self._waiting):
-                self.wake(known)
-        for waiter in self._waiting.get(task_id, ()):
-            waiter.wake()
