@@ -316,21 +316,21 @@ class _First:
         return self._generation.ignored
 
     async def events(self) -> AsyncGenerator[AnyEvent, None]:
-        """Yield the generation's events, and remember what comes of them."""
-        total = Sum()
-        accepted = False
+        """Yield the generation's events, and remember what comes of them, unless it is a task."""
+        total: Sum | None = Sum()
         try:
             async with self._entry, aclosing(self._generation.events()) as events:
                 async for event in events:
                     if isinstance(event, TaskAccepted):
-                        accepted = True
+                        total = None
                         failpoint("answered")
-                    total.add(event)
+                    elif total is not None:
+                        total.add(event)
                     yield event
-                if not accepted:
+                if total is not None:
                     await self._remember(total.result())
         except BaseException as error:
-            await self._let_go(error, accepted)
+            await self._let_go(error, accepted=total is None)
             raise
 
     async def _remember(self, result: GenerationResult) -> None:
@@ -341,7 +341,7 @@ class _First:
             get_logger().warning("idempotency_not_stored", key=self._entry.name)
             await self._entry.forget()
 
-    async def _let_go(self, error: BaseException, accepted: bool) -> None:
+    async def _let_go(self, error: BaseException, *, accepted: bool) -> None:
         """Forget what failed without a trace; where there may be a task, its record tells."""
         refused = isinstance(error, GatewayError) and not error.task_id
         if not accepted and (refused or not self._generation.durable):
