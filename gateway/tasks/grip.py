@@ -78,6 +78,8 @@ class Grip:
     async def _beat(self, lost: Callable[[], object]) -> None:
         while True:
             await asyncio.sleep(HOLD_SECONDS / _BEATS)
+            if self._writing.locked():  # a sign of life itself; behind it, ours would take its step back
+                continue
             try:
                 await self.write(self.task, durable=False)
             except Conflict:

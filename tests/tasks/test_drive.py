@@ -7,6 +7,7 @@ import pytest
 
 from gateway.generation.errors import InvalidRequest, NotFound, TaskFailed, UpstreamTimeout
 from gateway.generation.events import Finish, Media, Progress, TextDelta, Thread
+from gateway.tasks.task import State
 from tests.tasks.scripted import ScriptedUpstream, opened, order
 
 pytestmark = pytest.mark.anyio
@@ -133,3 +134,17 @@ async def test_cancelling_a_drive_closes_its_stream_and_gives_its_account_back(
         async with asyncio.timeout(2):
             await closed.wait()
             await left.wait()
+
+
+async def test_a_sign_of_life_takes_no_step_back(engine, store, monkeypatch):
+    monkeypatch.setattr("gateway.tasks.grip._BEATS", 120)
+    put = store.put
+
+    async def put_slowly(*args, **options):
+        await asyncio.sleep(0.12)
+        return await put(*args, **options)
+
+    monkeypatch.setattr(store, "put", put_slowly)
+    task = await engine.drive(order("cat"), stream(TextDelta("A cat."), Finish(), pause=1.0), nothing())
+    await asyncio.sleep(0.5)
+    assert await engine.find_state(task.id) is State.ACCEPTED
