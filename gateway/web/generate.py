@@ -65,8 +65,11 @@ class Generate:
         exchange.key.check(generation.request.chat_type, generation.request.model, generation.reply.model)
         answer: Answer = generation
         if self._once.concerns(exchange.caller, generation):
-            entered = self._once.enter(exchange.call.route.path, exchange.caller, generation)
-            answer = await self._watch.unless_gone(exchange.task, exchange.receive, entered)
+            answer = await self._watch.unless_gone(
+                exchange.task,
+                exchange.receive,
+                self._once.enter(exchange.call.route.path, exchange.caller, generation),
+            )
         if request.delivery.background:
             await self._hand_over_task(exchange, answer)
         elif request.delivery.stream:
