@@ -6,7 +6,7 @@ from typing import Protocol
 
 from gateway.transport.errors import InvalidRequest
 
-__all__ = ["Sink", "upload"]
+__all__ = ["Sink", "iterating", "upload"]
 
 
 class Sink(Protocol):
@@ -24,7 +24,7 @@ async def upload(sink: Sink, body: AsyncIterable[bytes], length: int | None) -> 
     iterating it raises.
     """
     size = 0
-    async with _iterating(body) as pieces:
+    async with iterating(body) as pieces:
         async for piece in pieces:
             size += len(piece)
             if length is None:
@@ -40,7 +40,7 @@ async def upload(sink: Sink, body: AsyncIterable[bytes], length: int | None) -> 
 
 
 @asynccontextmanager
-async def _iterating(body: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterator[bytes], None]:
+async def iterating(body: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterator[bytes], None]:
     """Close the iterator afterwards if it is a generator: its ``finally`` must not wait for the collector."""
     pieces = aiter(body)
     try:

@@ -7,8 +7,10 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from gateway.transport import Transport
+from gateway.transport import AnyTransport, Transport
+from gateway.transport.over_aiohttp import make_aiohttp_transport
 from tests.certificates import make_certificate
+from tests.transport.counting import count_connections
 
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]
 
@@ -120,8 +122,24 @@ async def answer(start) -> Callable[..., Awaitable[Server]]:
     return start_server
 
 
+@pytest.fixture(params=[Transport, make_aiohttp_transport], ids=["own", "aiohttp"])
+def make_transport(request) -> Callable[..., AnyTransport]:
+    """Our own transport, and the fallback."""
+    return request.param
+
+
 @pytest.fixture
-async def transport() -> AsyncGenerator[Transport, None]:
+async def transport(make_transport) -> AsyncGenerator[AnyTransport, None]:
+    """Either of the two: what it does is the contract."""
+    made = make_transport(idle_seconds=1.0)
+    yield made
+    await made.aclose()
+    assert count_connections(made) == (0, 0)
+
+
+@pytest.fixture
+async def own() -> AsyncGenerator[Transport, None]:
+    """Our own transport, for what only it can do."""
     made = Transport()
     yield made
     await made.aclose()

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from gateway.transport import Deadlines, Transport, TransportError
+from gateway.transport import Deadlines, TransportError
+from tests.transport.counting import count_connections
 
 pytestmark = pytest.mark.anyio
 
@@ -50,11 +51,11 @@ async def test_a_cancelled_call_closes_its_socket_at_once(transport, start, hand
     body = b"x" * 20_000_000 if handler is hang_in_the_upload else b""
     calls = [asyncio.create_task(fetch(transport, server.url, body=body)) for _ in range(3)]
     await asyncio.sleep(0.05)
-    assert transport.open_connections == 3
+    assert count_connections(transport)[0] == 3
     for call in calls:
         await cancel(call)
     await asyncio.sleep(0.01)
-    assert transport.open_connections == 0
+    assert count_connections(transport)[0] == 0
     await server.until_empty()
 
 
@@ -72,19 +73,20 @@ async def test_a_step_that_is_cancelled_ends_the_exchange(transport, start):
 
 async def test_the_callers_stream_is_closed_with_the_call(transport, start):
     server = await start(hang_before_the_head)
-    closed = asyncio.Event()
+    begun, closed = asyncio.Event(), asyncio.Event()
 
     async def stuck():
         try:
             yield b"x"
+            begun.set()
             await asyncio.sleep(60)
         finally:
             closed.set()
 
     call = asyncio.create_task(fetch(transport, server.url, body=stuck()))
-    await asyncio.sleep(0.02)
-    await cancel(call)
     async with asyncio.timeout(5):
+        await begun.wait()
+        await cancel(call)
         await closed.wait()
     await server.until_empty()
 
@@ -121,32 +123,34 @@ def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def test_after_a_storm_of_cancels_every_call_works_and_no_socket_is_left(start):
+async def test_after_a_storm_of_cancels_every_call_works_and_no_socket_is_left(make_transport, start):
     server = await start(slow)
     before = open_files()
-    transport = Transport(deadlines=Deadlines(connect=5, first_byte=20), idle_seconds=0.2)
+    transport = make_transport(deadlines=Deadlines(connect=5, first_byte=20), idle_seconds=0.2)
     came_through = await storm(server, transport, server.url, 2000)
     assert 100 < came_through < 1900, "the storm must hit and miss"
     assert [await fetch(transport, server.url) for _ in range(100)] == [b"hello"] * 100
     await server.until_empty()
-    assert (transport.open_connections, transport.idle_connections) == (0, 0)
+    assert count_connections(transport) == (0, 0)
+    await transport.aclose()
     assert open_files() <= before
 
 
-async def test_a_storm_over_tls(start, certificate, client_context):
+async def test_a_storm_over_tls(make_transport, start, certificate, client_context):
     server = await start(slow, ssl=certificate)
-    transport = Transport(idle_seconds=0.2, ssl_context=client_context)
+    transport = make_transport(idle_seconds=0.2, ssl_context=client_context)
     url = f"https://localhost:{server.port}/"
     assert 20 < await storm(server, transport, url, 400) < 400
     assert [await fetch(transport, url) for _ in range(20)] == [b"hello"] * 20
     await server.until_empty()
-    assert (transport.open_connections, transport.idle_connections) == (0, 0)
+    assert count_connections(transport) == (0, 0)
+    await transport.aclose()
 
 
-async def test_every_single_await_can_be_cancelled(start):
+async def test_every_single_await_can_be_cancelled(make_transport, start):
     """Step one call with a cancel after 0, 1, 2, … turns of the loop."""
     server = await start(slow)
-    transport = Transport()
+    transport = make_transport()
     for turns in range(60):
         call = asyncio.create_task(fetch(transport, server.url, body=b"x" * 100_000))
         for _ in range(turns):
@@ -155,6 +159,7 @@ async def test_every_single_await_can_be_cancelled(start):
         outcome = (await asyncio.gather(call, return_exceptions=True))[0]
         assert outcome == b"hello" or isinstance(outcome, asyncio.CancelledError)
         await asyncio.sleep(0.002)
-        assert transport.open_connections == transport.idle_connections
+        connections, idle = count_connections(transport)
+        assert connections == idle
     await transport.aclose()
     await server.until_empty()

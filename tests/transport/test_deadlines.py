@@ -7,6 +7,7 @@ from math import inf
 import pytest
 
 from gateway.transport import Deadlines, FirstByteTimeout, ReadTimeout, SilenceTimeout, TotalTimeout
+from tests.transport.counting import count_connections
 
 pytestmark = pytest.mark.anyio
 
@@ -29,7 +30,7 @@ async def expect(kind, transport, server, deadlines, **options):
     assert type(caught.value) is kind
     assert caught.value.sent
     await server.until_empty()
-    assert transport.open_connections == 0
+    assert count_connections(transport)[0] == 0
     return took
 
 
@@ -77,9 +78,9 @@ async def test_the_total_alone_is_enough(transport, start):
     await expect(TotalTimeout, transport, server, Deadlines(first_byte=inf, between_bytes=inf, total=0.1))
 
 
-async def test_the_total_ends_an_exchange_that_was_forgotten(transport, answer):
+async def test_the_total_ends_an_exchange_that_was_forgotten(own, answer):
     server = await answer(HEAD)
-    exchange = await transport.send("GET", server.url, deadlines=Deadlines(total=0.1))
+    exchange = await own.send("GET", server.url, deadlines=Deadlines(total=0.1))
     await server.until_empty()
     with pytest.raises(TotalTimeout):
         await exchange.read()
@@ -101,7 +102,7 @@ async def test_a_peer_that_takes_nothing_is_silent(transport, start, size):
     with pytest.raises(SilenceTimeout):
         await fetch(transport, server, deadlines, body=body)
     await asyncio.sleep(0.05)
-    assert transport.open_connections == 0
+    assert count_connections(transport)[0] == 0
 
 
 async def test_an_upload_that_hangs_in_the_callers_hands_meets_the_total_only(transport, start):
