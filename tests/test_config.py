@@ -1,6 +1,7 @@
 """The configuration: precedence, secrets, and errors that name the key."""
 
 import gc
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -80,6 +81,7 @@ def test_an_upstream_without_accounts_has_one_without_a_secret(tmp_path: Path) -
             ["q.accounts"],
         ),
         ('[upstreams.q]\nkind="k"\n[[upstreams.q.accounts]]\nid="a"\ntoken_file="/nowhere"', ["token_file"]),
+        ('[upstreams.q]\nkind="k"\nhttp_client="curl"', ["upstreams", "http_client", "curl"]),
         ('[routes]\nt2t = ["qwne"]\n[upstreams.qwen]\nkind="k"', ["routes.t2t", "qwen"]),
         ("[tasks]\npoll_interval_seconds = 0", ["poll_interval_seconds"]),
     ],
@@ -88,6 +90,16 @@ def test_errors_name_the_key_and_what_to_do(text: str, words: list[str], tmp_pat
     with pytest.raises(ConfigError) as caught:
         load(text, tmp_path)
     assert all(word in str(caught.value) for word in words), str(caught.value)
+
+
+def test_a_client_that_is_not_installed_cannot_be_chosen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    text = '[upstreams.q]\nkind="k"\nhttp_client="httpx-aiohttp"'
+    assert load(text, tmp_path).upstreams["q"].http_client == "httpx-aiohttp"
+    monkeypatch.setitem(sys.modules, "httpx_aiohttp", None)
+    with pytest.raises(ConfigError, match=r"upstreams\.q\.http_client.*qwen-gateway\[aiohttp\]"):
+        load(text, tmp_path)
 
 
 def test_a_missing_file_is_an_error(tmp_path: Path) -> None:

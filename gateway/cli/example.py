@@ -19,6 +19,7 @@ _UPSTREAMS: Final = """
 # [upstreams.qwen]
 # kind = "qwen_chat"
 # base_url = "https://chat.qwen.ai"
+# http_client = "own"                 # or "httpx-aiohttp"
 # [[upstreams.qwen.accounts]]
 # id = "main"
 # token = "${{env:QWEN_TOKEN}}"        # or token_file

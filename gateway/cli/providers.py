@@ -12,7 +12,7 @@ from gateway.config import Settings
 from gateway.generation.errors import GatewayError
 from gateway.plugin_api.protocols import Upstream, UpstreamContext
 from gateway.plugin_api.registry import Registry
-from gateway.transport import Transport
+from gateway.transport import open_transport
 
 __all__ = ["Provider", "ask_account", "open_providers"]
 
@@ -35,10 +35,10 @@ async def open_providers(settings: Settings) -> AsyncIterator[Mapping[str, Provi
     registry = Registry(settings.plugins.load)
     async with AsyncExitStack() as stack:
         folder = Path(stack.enter_context(TemporaryDirectory(prefix="gateway-")))
-        transport = Transport()
-        stack.push_async_callback(transport.aclose)
         providers = {}
         for name, table in settings.upstreams.items():
+            transport = await open_transport(table.http_client)
+            stack.push_async_callback(transport.aclose)
             context = UpstreamContext(name=name, transport=transport, data_dir=folder)
             upstream = await registry.create_upstream(table, context)
             stack.push_async_callback(upstream.aclose)

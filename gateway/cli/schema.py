@@ -5,7 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
-from gateway.config import KeyDigest, Settings
+from gateway.config import HttpClient, KeyDigest, Settings
 from gateway.plugin_api.registry import UPSTREAMS, Registry
 from gateway.telemetry.redaction import Secret
 
@@ -30,6 +30,7 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream; keys that are not named here are options of the plugin that `kind` names."""
 
     kind: str
+    http_client: HttpClient = "own"
     accounts: tuple[AccountSettings, ...] = ()
 
 

@@ -43,7 +43,8 @@ def _as_written(upstream: UpstreamSettings) -> dict[str, Any]:
     """Return an upstream's table in the form of the file: options beside our own keys."""
     table = msgspec.to_builtins(upstream, enc_hook=_mask_secret)
     accounts = [one | one.pop("options") for one in table.pop("accounts")]
-    return {"kind": table["kind"], **table["options"], "accounts": accounts}
+    options = table.pop("options")
+    return {**table, **options, "accounts": accounts}
 
 
 def _flatten(value: Any, key: str = "") -> Iterator[tuple[str, Any]]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable
 from difflib import get_close_matches
+from importlib.util import find_spec
 from ipaddress import ip_address
 
 from gateway.config.errors import ConfigError
@@ -17,6 +18,7 @@ _KEYS_NEEDED = (
     'server.host is reachable from outside and no keys are configured: add [[auth.keys]] ("gateway keys '
     'create" makes one), or listen on localhost'
 )
+_EXTRA_NEEDED = "httpx-aiohttp needs the extra: pip install 'qwen-gateway[aiohttp]'"
 _Rule = tuple[Callable[[Settings], bool], str]
 _RULES: tuple[_Rule, ...] = (
     (lambda s: s.server.workers == 1, _ONE_WORKER),
@@ -36,6 +38,8 @@ def check(settings: Settings) -> Settings:
     for name, upstream in settings.upstreams.items():
         if _repeated(account.id for account in upstream.accounts):
             raise ConfigError(f"upstreams.{name}.accounts: every account needs an id of its own")
+        if upstream.http_client == "httpx-aiohttp" and find_spec("httpx_aiohttp") is None:
+            raise ConfigError(f"upstreams.{name}.http_client: {_EXTRA_NEEDED}")
     _check_keys(settings.auth.keys)
     _check_routes(settings)
     return settings

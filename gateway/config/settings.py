@@ -14,6 +14,7 @@ __all__ = [
     "AuthSettings",
     "DeadlineSettings",
     "FileSettings",
+    "HttpClient",
     "KeySettings",
     "LogSettings",
     "MediaSettings",
@@ -25,6 +26,12 @@ __all__ = [
     "StateSettings",
     "TaskSettings",
     "UpstreamSettings",
+]
+
+
+HttpClient = Annotated[
+    Literal["own", "httpx-aiohttp"],
+    Meta(description="Who makes the calls: the gateway itself, or an extra for servers that it fails with."),
 ]
 
 
@@ -109,6 +116,7 @@ class UpstreamSettings(msgspec.Struct, frozen=True, kw_only=True):
     """One upstream; `options` is decoded by the plugin that `kind` names."""
 
     kind: str
+    http_client: HttpClient = "own"
     accounts: tuple[AccountSettings, ...] = ()
     options: Mapping[str, Any] = {}
 

@@ -7,6 +7,7 @@ from gateway.config.errors import ConfigError
 
 __all__ = ["secret_files", "shape_upstream"]
 
+_UPSTREAM_KEYS = ("kind", "http_client")
 _ACCOUNT_KEYS = ("id", "concurrency", "chat_types")
 _SECRET_KEYS = ("token", "api_key")
 
@@ -15,15 +16,15 @@ def shape_upstream(name: str, raw: Any) -> dict[str, Any]:
     """Sort an upstream's table into what is ours and what is the plugin's."""
     if not isinstance(raw, dict):
         raise ConfigError(f"upstreams.{name} must be a table")
-    options = {key: value for key, value in raw.items() if key not in ("kind", "accounts")}
+    own = {key: raw[key] for key in _UPSTREAM_KEYS if key in raw}
+    options = {key: value for key, value in raw.items() if key not in (*_UPSTREAM_KEYS, "accounts")}
     accounts = raw.get("accounts", [{"id": "default"}])
     if not isinstance(accounts, list) or not all(isinstance(account, dict) for account in accounts):
         raise ConfigError(f"upstreams.{name}.accounts must be a list of tables")
     shaped = [
         _shape_account(f"upstreams.{name}.accounts[{at}]", account) for at, account in enumerate(accounts)
     ]
-    kind = {"kind": raw["kind"]} if "kind" in raw else {}
-    return {**kind, "accounts": shaped, "options": options}
+    return {**own, "accounts": shaped, "options": options}
 
 
 def _shape_account(place: str, raw: dict[str, Any]) -> dict[str, Any]:

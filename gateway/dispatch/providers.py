@@ -12,7 +12,7 @@ from gateway.accounts.account import Account, configured_accounts
 from gateway.config import DeadlineSettings, Settings, UpstreamSettings
 from gateway.plugin_api.protocols import TaskUpstream, Upstream, UpstreamContext
 from gateway.plugin_api.registry import Registry
-from gateway.transport import Deadlines, Transport
+from gateway.transport import AnyTransport, Deadlines, open_transport
 
 __all__ = ["OpenUpstream", "Providers"]
 
@@ -21,14 +21,16 @@ class OpenUpstream(msgspec.Struct, frozen=True, eq=False):
     """An upstream, the connections that it calls through, and what both were made from."""
 
     upstream: Upstream
-    transport: Transport
+    transport: AnyTransport
     kind: str
+    http_client: str
     options: Mapping[str, Any]
     deadlines: DeadlineSettings
 
     def is_made_from(self, table: UpstreamSettings, deadlines: DeadlineSettings) -> bool:
         """Whether these settings would make the same."""
-        return (self.kind, self.options, self.deadlines) == (table.kind, table.options, deadlines)
+        mine = (self.kind, self.http_client, self.options, self.deadlines)
+        return mine == (table.kind, table.http_client, table.options, deadlines)
 
     async def aclose(self) -> None:
         """Close the upstream, then its connections."""
@@ -107,7 +109,7 @@ class Providers:
         known = self._open.get(name)
         if known is not None and known.is_made_from(table, deadlines):
             return known
-        transport = Transport(deadlines=_deadlines(deadlines))
+        transport = await open_transport(table.http_client, _deadlines(deadlines))
         context = UpstreamContext(
             name=name,
             transport=transport,
@@ -119,7 +121,7 @@ class Providers:
         except BaseException:
             await transport.aclose()
             raise
-        return OpenUpstream(upstream, transport, table.kind, table.options, deadlines)
+        return OpenUpstream(upstream, transport, table.kind, table.http_client, table.options, deadlines)
 
     def _close(self, one: OpenUpstream) -> None:
         del self._gone[one]

@@ -23,18 +23,18 @@ from gateway.generation.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
+from gateway.transport import AnyExchange as Exchange
+from gateway.transport import AnyTransport as Transport
 from gateway.transport import (
     Caps,
     ConnectError,
     ConnectionLost,
     ConnectTimeout,
     Deadlines,
-    Exchange,
     HttpxTransport,
     ProtocolError,
     ReadTimeout,
     TooLarge,
-    Transport,
     TransportError,
 )
 

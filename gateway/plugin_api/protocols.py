@@ -21,7 +21,8 @@ from gateway.accounts.allowance import Allowance
 from gateway.generation.events import AnyEvent, Media, Thread, Usage
 from gateway.generation.requests import GenerationRequest, UpstreamFile
 from gateway.generation.views import Model, StoredFile
-from gateway.transport import Deadlines, Transport
+from gateway.transport import AnyTransport as Transport
+from gateway.transport import Deadlines
 
 __all__ = [
     "CostlyGenerator",

@@ -6,6 +6,7 @@ from math import inf
 
 import httpx
 
+from gateway.transport.contract import AnyExchange, AnyTransport
 from gateway.transport.errors import (
     ConnectError,
     ConnectionLost,
@@ -18,7 +19,7 @@ from gateway.transport.errors import (
 )
 from gateway.transport.limits import Deadlines
 from gateway.transport.request import Body
-from gateway.transport.transport import Exchange, Transport
+from gateway.transport.transport import Transport
 
 __all__ = ["HttpxTransport"]
 
@@ -37,13 +38,13 @@ _OURS = frozenset({b"transfer-encoding", b"accept-encoding"})
 
 
 class HttpxTransport(httpx.AsyncBaseTransport):
-    """A ``Transport`` for ``httpx.AsyncClient(transport=...)``.
+    """A transport of ours for ``httpx.AsyncClient(transport=...)``.
 
     Response cookies are taken out, so that a client shared by several accounts never carries the cookie of
     one to another. Errors become httpx's, with ours as the ``__cause__``.
     """
 
-    def __init__(self, transport: Transport | None = None) -> None:
+    def __init__(self, transport: AnyTransport | None = None) -> None:
         self._transport = transport or Transport()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -82,7 +83,7 @@ class HttpxTransport(httpx.AsyncBaseTransport):
 
 
 class _Stream(httpx.AsyncByteStream):
-    def __init__(self, exchange: Exchange, request: httpx.Request) -> None:
+    def __init__(self, exchange: AnyExchange, request: httpx.Request) -> None:
         self._exchange = exchange
         self._request = request
 

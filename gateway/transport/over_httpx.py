@@ -190,8 +190,8 @@ class _Call:
             return self._late("the peer took too long")
         ours = next((ours for theirs, ours in _OUR_ERRORS if isinstance(error, theirs)), ConnectionLost)
         if self.sent and issubclass(ours, ConnectError | InvalidRequest):
-            return ConnectionLost(str(error))
-        return ours(str(error))
+            ours = ConnectionLost
+        return ours(f"{type(error).__name__} in the HTTP client")  # whose own words may hold a signed URL
 
 
 class _Upload(httpx.AsyncByteStream):

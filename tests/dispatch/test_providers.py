@@ -3,11 +3,14 @@
 import asyncio
 from contextlib import asynccontextmanager
 
+import msgspec
 import pytest
 
 from gateway.config import AccountSettings, DeadlineSettings, Settings, UpstreamSettings
 from gateway.dispatch.providers import Providers
 from gateway.plugin_api.registry import PluginError
+from gateway.transport import Transport
+from gateway.transport.over_httpx import OverHttpx
 
 pytestmark = pytest.mark.anyio
 
@@ -95,6 +98,15 @@ async def test_other_deadlines_are_another_connection(tmp_path) -> None:
     async with opened(tmp_path, settings(5.0, one={})) as (providers, shop):
         await change(providers, settings(7.0, one={}))
         assert [one.transport.deadlines.total for one in shop.made] == [5.0, 7.0]
+
+
+async def test_another_http_client_is_another_connection(tmp_path) -> None:
+    own = settings(one={})
+    table = msgspec.structs.replace(own.upstreams["one"], http_client="httpx-aiohttp")
+    async with opened(tmp_path, own) as (providers, shop):
+        await change(providers, msgspec.structs.replace(own, upstreams={"one": table}))
+        assert [type(one.transport) for one in shop.made] == [Transport, OverHttpx]
+        assert shop.made[1].transport.deadlines == shop.made[0].transport.deadlines
 
 
 async def test_one_that_cannot_be_opened_changes_nothing_and_leaves_nothing_open(tmp_path) -> None:

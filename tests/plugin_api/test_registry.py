@@ -9,7 +9,7 @@ import pytest
 
 from gateway.config import ConfigError, UpstreamSettings
 from gateway.generation.errors import InvalidRequest
-from gateway.plugin_api import Secret, Transport, UpstreamContext
+from gateway.plugin_api import Secret, UpstreamContext
 from gateway.plugin_api.registry import (
     COMMANDS,
     DIALECTS,
@@ -19,6 +19,7 @@ from gateway.plugin_api.registry import (
     PluginInfo,
     Registry,
 )
+from gateway.transport import Transport
 
 pytestmark = pytest.mark.anyio
 Install = Callable[..., None]

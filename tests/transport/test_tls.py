@@ -23,9 +23,10 @@ async def trusting(make_transport, client_context):
     assert count_connections(transport)[0] == 0
 
 
-def causes(error):
-    while error := error.__cause__:
-        yield error
+def is_about_the_certificate(error):
+    while error is not None and not isinstance(error, ssl.SSLCertVerificationError):
+        error = error.__cause__
+    return error is not None
 
 
 async def fetch(transport, url, **options):
@@ -51,9 +52,9 @@ async def test_the_name_is_sent(trusting, answer, certificate):
 
 async def test_a_certificate_of_nobody_we_know_is_refused(transport, answer, certificate):
     server = await answer(OK, ssl=certificate)
-    with pytest.raises(ConnectError, match="certificate") as caught:
+    with pytest.raises(ConnectError) as caught:
         await fetch(transport, f"https://localhost:{server.port}/", body=b"secret")
-    assert any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes(caught.value))
+    assert is_about_the_certificate(caught.value)
     assert not caught.value.sent
     assert server.requests == []
     assert count_connections(transport)[0] == 0
@@ -61,8 +62,9 @@ async def test_a_certificate_of_nobody_we_know_is_refused(transport, answer, cer
 
 async def test_a_certificate_for_another_name_is_refused(trusting, answer, certificate):
     server = await answer(OK, ssl=certificate, host="127.0.0.2")
-    with pytest.raises(ConnectError, match="certificate"):
+    with pytest.raises(ConnectError) as caught:
         await fetch(trusting, server.url)
+    assert is_about_the_certificate(caught.value)
     assert server.requests == []
 
 

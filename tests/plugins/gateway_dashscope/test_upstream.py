@@ -27,8 +27,9 @@ from gateway.generation.errors import (
 )
 from gateway.generation.events import AnyEvent, Finish, Media, TextDelta, Usage
 from gateway.generation.requests import Delivery, GenerationRequest, MediaPart, Message, TextPart
-from gateway.plugin_api import Account, Mode, Secret, Transport, UpstreamContext, UpstreamTask
+from gateway.plugin_api import Account, Mode, Secret, UpstreamContext, UpstreamTask
 from gateway.plugin_api.testing import Received, reply, serve
+from gateway.transport import Transport
 from gateway_dashscope import DashScopeSettings, DashScopeUpstream
 from gateway_dashscope.tasks import wire_time
 from tests.plugins.gateway_dashscope.cloud import RESULT, Cloud, native, refusal

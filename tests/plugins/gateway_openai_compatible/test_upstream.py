@@ -35,8 +35,9 @@ from gateway.generation.requests import (
     TextPart,
     Tool,
 )
-from gateway.plugin_api import Account, Mode, Secret, Transport, UpstreamContext
+from gateway.plugin_api import Account, Mode, Secret, UpstreamContext
 from gateway.plugin_api.testing import Received, Wire, reply, serve, stream_reply
+from gateway.transport import Transport
 from gateway_openai_compatible import OpenAICompatibleSettings, OpenAICompatibleUpstream
 
 pytestmark = pytest.mark.anyio

@@ -6,7 +6,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from gateway.plugin_api import Account, Secret, Transport, UpstreamContext
+from gateway.plugin_api import Account, Secret, UpstreamContext
+from gateway.transport import Transport
 from gateway_qwen_chat import QwenChatSettings, QwenChatUpstream
 from gateway_sandbox import SandboxServer, SandboxSettings
 

@@ -35,7 +35,8 @@ from gateway.generation.requests import (
 )
 from gateway.generation.results import GenerationResult, collect
 from gateway.generation.views import StoredFile
-from gateway.plugin_api import Deadlines, Mode, Transport
+from gateway.plugin_api import Deadlines, Mode
+from gateway.transport import Transport
 from gateway_qwen_chat import QwenChatUpstream
 
 pytestmark = pytest.mark.anyio

@@ -10,8 +10,9 @@ import pytest
 from gateway.generation.events import Thread
 from gateway.generation.requests import Continuation, GenerationRequest, Message, TextPart, Tool, ToolCall
 from gateway.generation.results import collect
-from gateway.plugin_api import Account, Secret, Transport, UpstreamContext
+from gateway.plugin_api import Account, Secret, UpstreamContext
 from gateway.plugin_api.testing import UpstreamConformance
+from gateway.transport import Transport
 from gateway_sandbox import SandboxSettings, SandboxUpstream
 
 QUICK = {"first_token_seconds": 0, "tokens_per_second": 0, "image_seconds": 0, "video_seconds": 0.1}
