@@ -6,7 +6,7 @@ What our own client does and this cannot do:
   affair; and so is how strictly framing is judged.
 * Without a body nothing tells when the request is out: the head of its answer has ``connect`` more.
 * The total ends an exchange when somebody next reads it, not while it lies unread.
-* A URL is normalized on its way out.
+* A URL is normalized on its way out, and a header's value may be recoded.
 * How long a woken reader stands in line counts as waiting for the peer.
 """
 
@@ -36,7 +36,7 @@ from gateway.transport.errors import (
 )
 from gateway.transport.headers import Headers
 from gateway.transport.limits import Caps, Deadlines
-from gateway.transport.request import Body, Fields, prepare_head, slices
+from gateway.transport.request import Body, Fields, Head, prepare_head, slices
 from gateway.transport.target import split_url
 from gateway.transport.upload import iterating
 from gateway.transport.waiting import present_waiting
@@ -55,6 +55,7 @@ _OUR_ERRORS: tuple[tuple[type[httpx.HTTPError], type[TransportError]], ...] = (
     (httpx.RemoteProtocolError, ProtocolError),
 )
 
+_FRAMING = (b"content-length", b"transfer-encoding")
 _LetGo = Callable[["_Exchange", httpx.Response], asyncio.Task[None]]
 
 
@@ -90,14 +91,7 @@ class OverHttpx:
         call = _Call(deadlines or self._deadlines)
         target = split_url(url)
         head = prepare_head(method, target.path, tuple(headers), target.authority)
-        fields = _fields(head.encode(body))
-        request = httpx.Request(
-            method,
-            url,
-            headers=fields,
-            stream=_Upload(call, body, head.declared) if _is_framed(fields) else None,
-            extensions={"timeout": call.timeouts},
-        )
+        request = call.request(head, url, body)
         if self._closed:
             raise ConnectError("the transport is closed")
         response = await call.open(self._inner, request)
@@ -139,11 +133,16 @@ class _Call:
         self._timeout: asyncio.Timeout | None = None
         self._late: type[ReadTimeout] = FirstByteTimeout
 
-    @property
-    def timeouts(self) -> dict[str, float | None]:
-        """What the inner transport has to keep: it alone knows when it has a connection."""
-        connect = None if self.deadlines.connect == inf else self.deadlines.connect
-        return {"connect": connect, "pool": connect, "read": None, "write": None}
+    def request(self, head: Head, url: str, body: Body) -> httpx.Request:
+        """Return the request for the inner transport: with the very head that our own client would send."""
+        fields = _fields(head.encode(body))
+        framed = any(name.lower() in _FRAMING for name, _ in fields)
+        stream = _Upload(self, body, head.declared) if framed else None
+        timeouts = {"timeout": self._timeouts}
+        try:
+            return httpx.Request(head.method, url, headers=fields, stream=stream, extensions=timeouts)
+        except httpx.InvalidURL as error:
+            raise InvalidRequest("the URL is not one that httpx takes") from error
 
     async def open(self, inner: httpx.AsyncBaseTransport, request: httpx.Request) -> httpx.Response:
         """Send the request and return the answer's head."""
@@ -166,6 +165,12 @@ class _Call:
         ends = min(self._loop.time() + seconds, self._total_ends)
         self._late = TotalTimeout if ends == self._total_ends else late
         self._timeout.reschedule(None if ends == inf else ends)
+
+    @property
+    def _timeouts(self) -> dict[str, float | None]:
+        """What the inner transport has to keep: it alone knows when it has a connection."""
+        connect = None if self.deadlines.connect == inf else self.deadlines.connect
+        return {"connect": connect, "pool": connect, "read": None, "write": None}
 
     @asynccontextmanager
     async def _waiting(self, seconds: float, late: type[ReadTimeout]) -> AsyncGenerator[None, None]:
@@ -311,7 +316,3 @@ def _fields(message: bytes) -> list[tuple[bytes, bytes]]:
     """Return the header fields of a request's head."""
     lines = message.removesuffix(b"\r\n\r\n").split(b"\r\n")[1:]
     return [(name, value) for name, _, value in (line.partition(b": ") for line in lines)]
-
-
-def _is_framed(fields: Fields) -> bool:
-    return any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in fields)

@@ -2,7 +2,7 @@
 
 import inspect
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
@@ -11,12 +11,14 @@ from unittest.mock import patch
 import msgspec
 
 import gateway.app
+import gateway.dispatch.providers
 from gateway.accounts.ledger import Ledger
 from gateway.accounts.pool import AccountPool
 from gateway.config import Settings
 from gateway.state.store import StateStore, StoreUnavailable
-from gateway.transport import Transport
+from gateway.transport import AnyTransport, Deadlines, open_transport
 from tests.serving import Served, serving_gateway
+from tests.transport.counting import count_connections
 
 __all__ = ["FreezableStore", "Opened", "opened"]
 
@@ -47,7 +49,8 @@ class Opened(msgspec.Struct, frozen=True):
     served: Served
     pool: AccountPool
     store: FreezableStore
-    transport: Transport
+    transports: Sequence[AnyTransport]
+    """What the providers are called through, one for each upstream."""
 
     @property
     def url(self) -> str:
@@ -58,8 +61,9 @@ class Opened(msgspec.Struct, frozen=True):
         return sum(status.in_flight for status in self.pool.status())
 
     def busy_connections(self) -> int:
-        """Return how many connections to the provider are in use."""
-        return self.transport.open_connections - self.transport.idle_connections
+        """Return how many connections to the providers are in use."""
+        counts = [count_connections(transport) for transport in self.transports]
+        return sum(connections - idle for connections, idle in counts)
 
 
 @asynccontextmanager
@@ -80,12 +84,18 @@ async def opened(settings: Settings, *, clock: Callable[[], float] = time.time) 
         parts["store"] = FreezableStore(store)
         return parts["store"], leases
 
+    transports: list[AnyTransport] = []
+
+    async def open_recorded(client: str, deadlines: Deadlines) -> AnyTransport:
+        transports.append(await open_transport(client, deadlines))
+        return transports[-1]
+
     real_open_store = gateway.app.open_store
     with (
         patch.object(gateway.app, "Ledger", partial(Ledger, clock=clock)),
         patch.object(gateway.app, "AccountPool", recorded("pool", AccountPool)),
-        patch.object(gateway.app, "Transport", recorded("transport", Transport)),
+        patch.object(gateway.dispatch.providers, "open_transport", open_recorded),
         patch.object(gateway.app, "open_store", open_store),
     ):
         async with serving_gateway(settings) as served:
-            yield Opened(served, **parts)
+            yield Opened(served, transports=transports, **parts)

@@ -100,8 +100,8 @@ async def calm(gateway: Opened, seconds: float = 15.0) -> None:
     """Wait until nothing is under way."""
     clock = asyncio.get_running_loop().time
     end = clock() + seconds
-    while gateway.in_flight() or gateway.transport.open_connections:
-        assert clock() < end, (gateway.in_flight(), gateway.transport.open_connections)
+    while gateway.in_flight() or gateway.busy_connections():
+        assert clock() < end, (gateway.in_flight(), gateway.busy_connections())
         await asyncio.sleep(0.1)
 
 

@@ -190,6 +190,11 @@ async def test_closing_the_transport_closes_an_answer_that_is_being_read(answer)
     await server.until_empty()
 
 
+async def test_a_url_that_httpx_does_not_take_is_no_request(fallback):
+    with pytest.raises(InvalidRequest):
+        await fetch(fallback, "http://127.0.0.1/" + "x" * 70_000)
+
+
 async def test_deadlines_hold_over_any_transport_of_httpxs(answer):
     """Even over one that keeps none itself."""
     server = await answer(CUT)
