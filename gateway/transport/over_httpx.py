@@ -109,8 +109,10 @@ class OverHttpx:
         self._closed = True
         for exchange in list(self._open):
             exchange.close()
-        await asyncio.gather(*self._closing)
-        await self._inner.aclose()
+        try:
+            await asyncio.gather(*self._closing)
+        finally:
+            await self._inner.aclose()
 
     def _let_go(self, exchange: "_Exchange", response: httpx.Response) -> asyncio.Task[None]:
         self._open.discard(exchange)
@@ -130,6 +132,7 @@ class _Call:
         self.upload_error: Exception | None = None
         self._loop = asyncio.get_running_loop()
         self._total_ends = self._loop.time() + deadlines.total
+        self._answered = False
         self._timeout: asyncio.Timeout | None = None
         self._late: type[ReadTimeout] = FirstByteTimeout
 
@@ -148,7 +151,7 @@ class _Call:
         """Send the request and return the answer's head."""
         async with self._waiting(self.deadlines.connect + self.deadlines.first_byte, FirstByteTimeout):
             response = await inner.handle_async_request(request)
-        self.sent = True
+        self.sent = self._answered = True
         return response
 
     async def next_piece(self, pieces: AsyncIterator[bytes]) -> bytes:
@@ -159,12 +162,9 @@ class _Call:
         return piece or b""
 
     def allow(self, seconds: float, late: type[ReadTimeout]) -> None:
-        """Wait so long from now on, within the total, while the head of the answer is waited for."""
-        if self._timeout is None or self._timeout.expired():
-            return
-        ends = min(self._loop.time() + seconds, self._total_ends)
-        self._late = TotalTimeout if ends == self._total_ends else late
-        self._timeout.reschedule(None if ends == inf else ends)
+        """Wait so long from now on for the head of the answer; once it is there, its reader decides."""
+        if not self._answered and self._timeout is not None and not self._timeout.expired():
+            self._wait_until(self._timeout, self._loop.time() + seconds, late)
 
     @property
     def _timeouts(self) -> dict[str, float | None]:
@@ -177,8 +177,9 @@ class _Call:
         """Wait for the peer: not for too long, measured, and with failures of ours."""
         began = monotonic()
         try:
-            async with asyncio.timeout(None) as self._timeout:
-                self.allow(seconds, late)
+            async with asyncio.timeout(None) as timeout:
+                self._wait_until(timeout, self._loop.time() + seconds, late)
+                self._timeout = timeout
                 yield
         except (TimeoutError, httpx.HTTPError) as error:
             raise self._explain(error) from error
@@ -186,6 +187,11 @@ class _Call:
             self._timeout = None
             if (waiting := present_waiting()) is not None:
                 waiting.seconds += monotonic() - began
+
+    def _wait_until(self, timeout: asyncio.Timeout, when: float, late: type[ReadTimeout]) -> None:
+        when = min(when, self._total_ends)
+        self._late = TotalTimeout if when == self._total_ends else late
+        timeout.reschedule(None if when == inf else when)
 
     def _explain(self, error: Exception) -> Exception:
         """Return what a failure is in our tree; the caller's own body may be to blame."""
@@ -208,27 +214,23 @@ class _Upload(httpx.AsyncByteStream):
         self._length = length
 
     async def __aiter__(self) -> AsyncGenerator[bytes, None]:
-        self._call.sent = True
+        call, body, size = self._call, self._body, 0
+        call.sent = True
+        call.allow(inf, TotalTimeout)
         try:
-            async for piece in self._pieces():
-                yield piece
+            async with iterating(slices(body) if isinstance(body, bytes) else body) as pieces:
+                async for piece in pieces:
+                    size += len(piece)
+                    call.allow(call.deadlines.between_bytes, SilenceTimeout)
+                    if piece:
+                        yield piece
+                    call.allow(inf, TotalTimeout)
+            if self._length not in (None, size):
+                raise InvalidRequest("the body is not as long as its content-length", sent=True)
         except Exception as error:
-            self._call.upload_error = error
+            call.upload_error = error
             raise
-        self._call.allow(self._call.deadlines.first_byte, FirstByteTimeout)
-
-    async def _pieces(self) -> AsyncGenerator[bytes, None]:
-        size, patience = 0, self._call.deadlines.between_bytes
-        self._call.allow(inf, TotalTimeout)
-        async with iterating(slices(self._body) if isinstance(self._body, bytes) else self._body) as pieces:
-            async for piece in pieces:
-                size += len(piece)
-                self._call.allow(patience, SilenceTimeout)
-                if piece:
-                    yield piece
-                self._call.allow(inf, TotalTimeout)
-        if self._length not in (None, size):
-            raise InvalidRequest("the body is not as long as its content-length", sent=True)
+        call.allow(call.deadlines.first_byte, FirstByteTimeout)
 
 
 class _Exchange:

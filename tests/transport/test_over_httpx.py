@@ -190,6 +190,33 @@ async def test_closing_the_transport_closes_an_answer_that_is_being_read(answer)
     await server.until_empty()
 
 
+async def test_an_upload_that_goes_on_does_not_prolong_the_wait_for_the_answers_body(fallback, start):
+    async def handler(server, reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(CUT)
+        while await reader.read(65_536):
+            pass
+
+    async def endless():
+        while True:
+            yield b"x"
+            await asyncio.sleep(0.05)
+
+    server = await start(handler)
+    async with asyncio.timeout(5):
+        with pytest.raises(SilenceTimeout):
+            await fetch(fallback, server.url, "POST", body=endless(), deadlines=Deadlines(between_bytes=0.2))
+    await server.until_empty()
+
+
+@pytest.mark.parametrize("rest", [b"xyz\r\n", b"5\r\nhelloX", b"fffffffffffffffff\r\n"])
+async def test_a_body_that_breaks_the_rules_late_is_an_error_of_ours(fallback, answer, rest):
+    server = await answer([b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", rest], pause=0.05)
+    with pytest.raises(TransportError):  # aiohttp closes the connection, but tells its reader nothing
+        await fetch(fallback, server.url, deadlines=Deadlines(between_bytes=0.2))
+    await server.until_empty()
+
+
 async def test_a_url_that_httpx_does_not_take_is_no_request(fallback):
     with pytest.raises(InvalidRequest):
         await fetch(fallback, "http://127.0.0.1/" + "x" * 70_000)
