@@ -56,10 +56,8 @@ class _Aiohttp(AiohttpTransport):
         try:
             return await super().handle_async_request(request)
         except (UnicodeError, aiohttp.ClientError, httpx.TransportError) as error:
-            raise _classed(error) from error
-
-
-def _classed(error: Exception) -> Exception:
-    told = error.__cause__ if isinstance(error, httpx.TransportError) else error
-    kind = next((theirs for aiohttps, theirs in _HTTPX_ERRORS if isinstance(told, aiohttps)), None)
-    return error if kind is None else kind(str(told))
+            told = error.__cause__ if isinstance(error, httpx.TransportError) else error
+            kind = next(
+                (theirs for known, theirs in _HTTPX_ERRORS if isinstance(told, known)), httpx.ReadError
+            )
+            raise kind(str(told)) from error

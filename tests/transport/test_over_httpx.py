@@ -73,6 +73,13 @@ async def test_nothing_is_sent_that_nobody_gave(fallback, answer):
     ]
 
 
+async def test_there_is_no_limit_of_connections(fallback, answer):
+    server = await answer(OK, pause=0.3)
+    async with asyncio.timeout(5):
+        await asyncio.gather(*(fetch(fallback, server.url) for _ in range(120)))
+    assert server.accepted == 120
+
+
 async def test_a_call_without_a_body_has_no_framing(fallback, answer):
     server = await answer(OK)
     await fetch(fallback, server.url)

@@ -264,8 +264,8 @@ async def test_a_redirect_is_an_answer_like_any_other(transport, answer):
 
 async def test_no_cookie_is_kept(transport, answer):
     server = await answer(b"HTTP/1.1 200 OK\r\nSet-Cookie: a=1\r\nContent-Length: 0\r\n\r\n")
-    await fetch(transport, server.url)
-    await fetch(transport, server.url)
+    for _ in range(2):  # aiohttp would not keep the cookie of an address anyway
+        await fetch(transport, f"http://localhost:{server.port}/")
     assert b"cookie" not in server.requests[1][0].lower()
 
 
