@@ -174,22 +174,16 @@ class AccountPool:
 
     def _take(self, wants: Wants) -> AccountLease | None:
         now = self._ledger.clock()
-        seat = self._choose(wants, now)
+        if wants.bound is None:
+            seat = self._roster.choose(wants.tiers, wants.chat_type, wants.model, wants.exclude, now)
+        else:
+            seat = self._choose_bound(wants, wants.bound, now)
         if seat is None or (wants.chat and _chat(seat, wants) in self._chats):
             return None
         if wants.chat:
             self._chats.add(_chat(seat, wants))
         self._roster.take(seat, now)
         return AccountLease(seat.account, seat, wants, now, self)
-
-    def _choose(self, wants: Wants, now: float) -> Seat | None:
-        if wants.bound is not None:
-            return self._choose_bound(wants, wants.bound, now)
-        for tier in wants.tiers:
-            seat = self._roster.choose(tier, wants.chat_type, wants.model, wants.exclude, now)
-            if seat is not None:
-                return seat
-        return None
 
     def _choose_bound(self, wants: Wants, name: Name, now: float) -> Seat | None:
         seat = self._roster.seat(name, wants.chat_type, wants.model)

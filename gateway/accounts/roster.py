@@ -62,17 +62,20 @@ class Roster:
         return entry.seats.get(self.shelf(upstream, chat_type, model).key)
 
     def choose(
-        self, tier: Sequence[str], chat_type: str, model: str, exclude: Set[Name], now: float
+        self, tiers: Sequence[Sequence[str]], chat_type: str, model: str, exclude: Set[Name], now: float
     ) -> Seat | None:
-        """Return the free seat with the least in flight among equal upstreams, ties in turn."""
+        """Return a free seat of the first tier that has one: the least in flight, ties in turn."""
         best: Seat | None = None
-        for upstream in tier:
-            shelf = self.shelf(upstream, chat_type, model)
-            shelf.wake(now)
-            seat = shelf.first(exclude)
-            if seat is not None and (best is None or (seat.level, seat.used) < (best.level, best.used)):
-                best = seat
-        return best
+        for tier in tiers:
+            for upstream in tier:
+                shelf = self.shelf(upstream, chat_type, model)
+                shelf.wake(now)
+                seat = shelf.first(exclude)
+                if seat is not None and (best is None or (seat.level, seat.used) < (best.level, best.used)):
+                    best = seat
+            if best is not None:
+                return best
+        return None
 
     def take(self, seat: Seat, now: float) -> None:
         """Count a call in."""

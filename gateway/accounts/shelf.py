@@ -8,7 +8,7 @@ that begins or ends.
 import heapq
 import itertools
 import math
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Set
 from typing import Final
 
@@ -130,7 +130,7 @@ class Shelf:
         self.free = 0
         self.busy: set[Seat] = set()
         self.stopped: OrderedDict[Seat, None] = OrderedDict()
-        self._levels: list[OrderedDict[Seat, None]] = [OrderedDict()]
+        self._levels: defaultdict[int, OrderedDict[Seat, None]] = defaultdict(OrderedDict)
         self._lowest = 0
         self._returns: list[tuple[float, int, Seat]] = []
         self._ticks = itertools.count()
@@ -148,15 +148,12 @@ class Shelf:
 
     def place(self, seat: Seat, now: float) -> None:
         """Put a seat where it belongs now, behind its equals."""
-        until = seat.rests_until
-        if seat.wakes == until > now:
-            return  # It rests already; its account may be busy with other things.
-        self.remove(seat)
-        if until > now:
-            self._lay_down(seat, until)
+        if seat.rests_until > now:
+            self._lay_down(seat, seat.rests_until)
         elif seat.has_room:
             self._offer(seat, seat.gates[0].in_flight)
         else:
+            self.remove(seat)
             self.busy.add(seat)
 
     def remove(self, seat: Seat) -> None:
@@ -187,7 +184,7 @@ class Shelf:
             self._lowest += 1
         if not exclude:
             return next(iter(levels[self._lowest]))
-        candidates = itertools.chain.from_iterable(itertools.islice(levels, self._lowest, None))
+        candidates = itertools.chain.from_iterable(levels[level] for level in sorted(levels))
         return next((seat for seat in candidates if seat.name not in exclude), None)
 
     def next_return(self) -> Seat | None:
@@ -198,15 +195,20 @@ class Shelf:
         return returns[0][2] if returns else None
 
     def _offer(self, seat: Seat, level: int) -> None:
-        while len(self._levels) <= level:
-            self._levels.append(OrderedDict())
+        if seat.level >= 0:
+            del self._levels[seat.level][seat]
+        else:
+            self.remove(seat)
+            self.free += 1
         self._levels[level][seat] = None
+        seat.level = level
         if level < self._lowest:
             self._lowest = level
-        seat.level = level
-        self.free += 1
 
     def _lay_down(self, seat: Seat, until: float) -> None:
+        if seat.wakes == until:
+            return  # It rests already; its account may be busy with other things.
+        self.remove(seat)
         if until == FOREVER:
             self.stopped[seat] = None
         else:
