@@ -24,10 +24,12 @@ __all__ = [
     "UpstreamFile",
 ]
 
+# None of these values can be part of a reference cycle, so the collector need not look at them (gc=False).
+
 PartKind = Literal["image", "video", "audio", "file"]
 
 
-class UpstreamFile(msgspec.Struct, frozen=True, omit_defaults=True):
+class UpstreamFile(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A file as its provider knows it, bound to the account that uploaded it.
 
     `reference` is the plugin's own text (JSON as a rule); nobody else reads it.
@@ -41,13 +43,13 @@ class UpstreamFile(msgspec.Struct, frozen=True, omit_defaults=True):
     expires: float = 0.0
 
 
-class TextPart(msgspec.Struct, frozen=True, tag="text"):
+class TextPart(msgspec.Struct, frozen=True, gc=False, tag="text"):
     """A piece of text."""
 
     text: str
 
 
-class MediaPart(msgspec.Struct, frozen=True, tag="media", omit_defaults=True):
+class MediaPart(msgspec.Struct, frozen=True, gc=False, tag="media", omit_defaults=True):
     """Something to look at, hear or read: a URL (http, https or data:) or one of our files.
 
     `uploaded` is filled in once the file is with the leased account's provider.
@@ -62,7 +64,7 @@ class MediaPart(msgspec.Struct, frozen=True, tag="media", omit_defaults=True):
     uploaded: UpstreamFile | None = None
 
 
-class OtherPart(msgspec.Struct, frozen=True, tag="other"):
+class OtherPart(msgspec.Struct, frozen=True, gc=False, tag="other"):
     """A part of a kind that we do not know; a provider of the same dialect may."""
 
     raw: dict[str, Any]
@@ -71,7 +73,7 @@ class OtherPart(msgspec.Struct, frozen=True, tag="other"):
 Part = TextPart | MediaPart | OtherPart
 
 
-class ToolCall(msgspec.Struct, frozen=True):
+class ToolCall(msgspec.Struct, frozen=True, gc=False):
     """A call that the model made; `arguments` is the JSON text of an object."""
 
     id: str
@@ -79,7 +81,7 @@ class ToolCall(msgspec.Struct, frozen=True):
     arguments: str = "{}"
 
 
-class Message(msgspec.Struct, frozen=True, omit_defaults=True):
+class Message(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One turn of the conversation."""
 
     role: Literal["system", "user", "assistant", "tool"]
@@ -95,7 +97,7 @@ class Message(msgspec.Struct, frozen=True, omit_defaults=True):
         return "".join(part.text for part in self.content if isinstance(part, TextPart))
 
 
-class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
+class Tool(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A function that the model may call; `parameters` is a JSON Schema."""
 
     name: str
@@ -104,14 +106,14 @@ class Tool(msgspec.Struct, frozen=True, omit_defaults=True):
     strict: bool | None = None
 
 
-class ToolChoice(msgspec.Struct, frozen=True, omit_defaults=True):
+class ToolChoice(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Whether the model may, must or must not call a tool; `name` goes with mode "named"."""
 
     mode: Literal["auto", "none", "required", "named"] = "auto"
     name: str = ""
 
 
-class ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
+class ResponseFormat(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The form that the text must have; `schema` is a JSON Schema."""
 
     kind: Literal["text", "json_object", "json_schema"] = "text"
@@ -120,7 +122,7 @@ class ResponseFormat(msgspec.Struct, frozen=True, omit_defaults=True):
     strict: bool | None = None
 
 
-class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
+class Sampling(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How tokens are drawn. The names are OpenAI's; None is the provider's default."""
 
     temperature: float | None = None
@@ -136,7 +138,7 @@ class Sampling(msgspec.Struct, frozen=True, omit_defaults=True):
     parallel_tool_calls: bool | None = None
 
 
-class Thinking(msgspec.Struct, frozen=True, omit_defaults=True):
+class Thinking(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """Whether and how long the model reasons first; `budget` is in tokens."""
 
     enabled: bool | None = None
@@ -144,14 +146,14 @@ class Thinking(msgspec.Struct, frozen=True, omit_defaults=True):
     effort: str | None = None
 
 
-class Continuation(msgspec.Struct, frozen=True, omit_defaults=True):
+class Continuation(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A conversation that the gateway keeps: our chat id and the turn to go on from; "" is a new one."""
 
     chat_id: str = ""
     parent_id: str = ""
 
 
-class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
+class Delivery(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """How the caller wants the answer handed over.
 
     stream: as server-sent events. include_usage: with a usage chunk. inline_media: media as base64 in the
@@ -164,7 +166,7 @@ class Delivery(msgspec.Struct, frozen=True, omit_defaults=True):
     background: bool = False
 
 
-class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+class GenerationRequest(msgspec.Struct, frozen=True, gc=False, kw_only=True, omit_defaults=True):
     """One request for text, pictures, a film or whatever a generator plugin makes.
 
     `chat_type` is "" only where a chat goes on as it began. `size` is a ratio ("16:9") or "" for the
@@ -195,7 +197,7 @@ class GenerationRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults
         return next((m.text for m in reversed(self.messages) if m.role == "user"), "")
 
 
-class Caller(msgspec.Struct, frozen=True, kw_only=True):
+class Caller(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """Who asks, and what the transport said about this try.
 
     `owner` is the client key's name ("anonymous" without keys). `retry` counts the client's own

@@ -22,7 +22,7 @@ from gateway.generation.requests import ToolCall
 __all__ = ["Choice", "GenerationResult", "Reply", "Sum", "collect"]
 
 
-class Reply(msgspec.Struct, frozen=True, kw_only=True):
+class Reply(msgspec.Struct, frozen=True, gc=False, kw_only=True):
     """What an encoder must know about the answer before it has begun.
 
     `id` is ours (32 hex digits), `created` unix seconds, `model` what was asked for. `chat_id` is ""
@@ -38,7 +38,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True):
     request_id: str = ""
 
 
-class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
+class Choice(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """One complete alternative."""
 
     index: int = 0
@@ -49,7 +49,7 @@ class Choice(msgspec.Struct, frozen=True, omit_defaults=True):
     extra: dict[str, Any] | None = None
 
 
-class GenerationResult(msgspec.Struct, frozen=True, omit_defaults=True):
+class GenerationResult(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """A complete answer. `usage` is None when nobody counted."""
 
     choices: tuple[Choice, ...] = ()
