@@ -29,7 +29,7 @@ _FULL_ELSEWHERE_SECONDS: Final = 0.1
 """How long a place that other replicas have filled is counted here before it is tried again."""
 
 
-class Wants(msgspec.Struct, frozen=True, kw_only=True):
+class Wants(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """What a request needs of an account.
 
     `tiers` are upstream names in order of preference, equals together. `bound` names the only account that

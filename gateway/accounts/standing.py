@@ -68,7 +68,7 @@ class Scope(NamedTuple):
         return cls(*map(unquote, key.split("/")))
 
 
-class Standing(msgspec.Struct, frozen=True, omit_defaults=True):
+class Standing(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
     """Whether an account may be used, from when, and why.
 
     It rests until `until` (unix seconds; `FOREVER`: an operator must act). `ramp` is the number of calls

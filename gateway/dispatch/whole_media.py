@@ -21,7 +21,7 @@ async def whole_media(
     try:
         async with aclosing(events):
             async for event in events:
-                if held or (isinstance(event, Media) and must_read(event)):
+                if held or (type(event) is Media and must_read(event)):
                     held.append(event)
                 else:
                     yield event

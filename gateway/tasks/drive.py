@@ -86,11 +86,11 @@ class Drive:
     def _take(self, event: AnyEvent, grip: Grip) -> None:
         """Note an event; what it changes is stored with the next sign of life."""
         self._sum.add(event)
-        if isinstance(event, Media):
+        if type(event) is Media:
             self._media.append(event)
-        if isinstance(event, Progress):
+        if type(event) is Progress:
             grip.note_progress(event.fraction)
-        if isinstance(event, Thread):
+        if type(event) is Thread:
             self._thread = event
         else:
             self._begun.set()
