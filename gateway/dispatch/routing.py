@@ -60,13 +60,13 @@ class Choices(msgspec.Struct, frozen=True, gc=False):
     only_mode: Mode | None
     """The mode that all of them have, None where they differ."""
 
-    def in_mode(self, wanted: Mode | None) -> Tiers:
-        """Return those that serve it in one mode, None for any.
+    def in_mode(self, wanted: Mode) -> Tiers:
+        """Return those that serve it in one mode.
 
         Raises:
             InvalidRequest: none does.
         """
-        if wanted is None or wanted is self.only_mode:
+        if wanted is self.only_mode:
             return self.tiers
         kept = (tuple(name for name in tier if self.modes[name] is wanted) for tier in self.tiers)
         tiers = tuple(filter(None, kept))

@@ -1,10 +1,10 @@
 """What one generation may ask for: an account to call with, a task to follow."""
 
 import time
-from collections.abc import AsyncGenerator, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, nullcontext
+from collections.abc import AsyncGenerator, Awaitable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager, nullcontext
 from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -12,7 +12,7 @@ from gateway.accounts.account import Account
 from gateway.accounts.pool import AccountLease, AccountPool, Wants
 from gateway.dispatch.attachments import Attachments, has_attachments
 from gateway.dispatch.dialogue import Dialogue
-from gateway.dispatch.routing import Choices, Routing
+from gateway.dispatch.routing import Choices, Routing, Tiers
 from gateway.generation.errors import GatewayError
 from gateway.generation.events import AnyEvent, TaskAccepted, Thread
 from gateway.generation.requests import Caller, GenerationRequest, Message
@@ -81,18 +81,47 @@ class DispatchRun:
 
         What shall go on in the background is a task, whichever way its upstream works.
         """
+        return self._preferred_mode(request, self._choices(request))
+
+    def open_events(
+        self, request: GenerationRequest
+    ) -> AbstractAsyncContextManager[AsyncGenerator[AnyEvent, None]]:
+        """Call a stream-mode upstream under a lease, or make a durable task."""
         choices = self._choices(request)
-        if request.delivery.background:
-            return Mode.TASK
-        return choices.only_mode or self._preferred_mode(request, choices)
+        if self._preferred_mode(request, choices) is Mode.TASK:
+            return aclosing(self._task(request, choices))
+        return _LeasedEvents(self, request, choices.in_mode(Mode.STREAM))
 
-    def lease(self, request: GenerationRequest) -> "Borrowed":
+    def lease(self, request: GenerationRequest) -> "AbstractAsyncContextManager[Borrowed]":
         """Borrow an account of a stream-mode upstream."""
-        return Borrowed(self, request, Mode.STREAM)
+        return self._lend(request, self._choices(request).in_mode(Mode.STREAM))
 
-    async def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
+    def acquire(self, request: GenerationRequest, tiers: Tiers) -> Awaitable[AccountLease]:
+        """Ask the pool for an account that will do for the next attempt."""
+        thread = self._since.thread
+        wants = Wants(
+            chat_type=request.chat_type,
+            model=request.model,
+            tiers=tiers,
+            bound=self._bound,
+            exclude=self._tried,
+            chat=thread.chat if thread else "",
+        )
+        return self.lending.pool.acquire(wants, wait=self.lending.queue_seconds)
+
+    @asynccontextmanager
+    async def _lend(self, request: GenerationRequest, tiers: Tiers) -> AsyncGenerator["Borrowed", None]:
+        lease = Borrowed(self, request, await self.acquire(request, tiers))
+        try:
+            yield lease
+        except BaseException as error:
+            lease.give_back(error)
+            raise
+        lease.give_back(None)
+
+    async def _task(self, request: GenerationRequest, choices: Choices) -> AsyncGenerator[AnyEvent, None]:
         """Make a durable task of the request and yield what becomes of it."""
-        thread = await self._make_task(request)
+        thread = await self._make_task(request, choices)
         if thread is not None:
             yield thread
         yield TaskAccepted(self.task_id)
@@ -100,17 +129,17 @@ class DispatchRun:
             async for event in events:
                 yield event
 
-    async def _make_task(self, request: GenerationRequest) -> Thread | None:
+    async def _make_task(self, request: GenerationRequest, choices: Choices) -> Thread | None:
         """Have the task made, and return the conversation that it is part of at its provider."""
         tasks = self.lending.tasks
+        tiers = choices.tiers if request.delivery.background else choices.in_mode(Mode.TASK)
         async with AsyncExitStack() as stack:
-            mode = None if request.delivery.background else Mode.TASK
-            lease = await stack.enter_async_context(Borrowed(self, request, mode))
+            lease = await stack.enter_async_context(self._lend(request, tiers))
             order = await self._order(request, lease)
             if lease.upstream.mode(request) is Mode.TASK and isinstance(lease.upstream, TaskUpstream):
                 task = await tasks.submit(order, lease.upstream, stack.pop_all())
             else:
-                events = self._generator.generate(request, _Lent(self, lease))
+                events = self._generator.generate(request, _Lent(self.request_id, lease))
                 task = await tasks.drive(order, events, stack.pop_all())
         return task.thread
 
@@ -123,18 +152,6 @@ class DispatchRun:
             thread=lease.thread,
             chat_id=self._dialogue.chat_id if self._dialogue else "",
             turn=self._dialogue.opening() if self._dialogue else _NO_TURN,
-        )
-
-    def wants(self, request: GenerationRequest, mode: Mode | None) -> Wants:
-        """Say which accounts will do for the next attempt."""
-        thread = self._since.thread
-        return Wants(
-            chat_type=request.chat_type,
-            model=request.model,
-            tiers=self._choices(request).in_mode(mode),
-            bound=self._bound,
-            exclude=self._tried,
-            chat=thread.chat if thread else "",
         )
 
     @property
@@ -176,6 +193,10 @@ class DispatchRun:
         return Turn(before=before, upstream=observed.upstream, account=observed.account, thread=self.thread)
 
     def _preferred_mode(self, request: GenerationRequest, choices: Choices) -> Mode:
+        if request.delivery.background:
+            return Mode.TASK
+        if choices.only_mode is not None:
+            return choices.only_mode
         known = self._mode
         if known is None or known[0] is not request or known[1] is not self._tried:
             known = self._mode = (request, self._tried, self._find_mode(request, choices.modes))
@@ -201,55 +222,76 @@ _NO_TURN: Final = Turn()
 class _Lent:
     """What a task may ask for while this process drives it: the one account that it was made with."""
 
-    def __init__(self, run: DispatchRun, lease: "Borrowed") -> None:
-        self.request_id = run.request_id
-        self._run = run
+    def __init__(self, request_id: str, lease: "Borrowed") -> None:
+        self.request_id = request_id
         self._lease = lease
 
     def mode(self, request: GenerationRequest) -> Mode:
         """Return that the answer is streamed, here in the background."""
         return Mode.STREAM
 
+    def open_events(
+        self, request: GenerationRequest
+    ) -> AbstractAsyncContextManager[AsyncGenerator[AnyEvent, None]]:
+        """Call the upstream with the account."""
+        return aclosing(self._lease.stream(request))
+
     def lease(self, request: GenerationRequest) -> "AbstractAsyncContextManager[Borrowed]":
         """Hand out the account; the task gives it back at its end."""
         return nullcontext(self._lease)
 
-    def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
-        """Refuse by the engine's word: this is a task already."""
-        return self._run.task(request)
 
+class _LeasedEvents:
+    """The events of a call under its own lease.
 
-class Borrowed:
-    """A borrowed account; leaving the context gives it back and teaches the ledger."""
+    A class, because `contextlib.asynccontextmanager` costs a generator per call.
+    """
 
-    __slots__ = ("_lease", "_mode", "_request", "_run", "_started", "account", "thread", "upstream")
+    __slots__ = ("_events", "_lease", "_request", "_run", "_tiers")
 
-    upstream: Upstream
-    account: Account
-    thread: Thread | None
-    _lease: AccountLease
-    _started: float
-
-    def __init__(self, run: DispatchRun, request: GenerationRequest, mode: Mode | None) -> None:
+    def __init__(self, run: DispatchRun, request: GenerationRequest, tiers: Tiers) -> None:
         self._run = run
         self._request = request
-        self._mode = mode
+        self._tiers = tiers
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> AsyncGenerator[AnyEvent, None]:
         run, request = self._run, self._request
-        lending = run.lending
-        wants = run.wants(request, self._mode)
-        self._lease = lease = await lending.pool.acquire(wants, wait=lending.queue_seconds)
-        self._started = time.monotonic()
-        self.account = account = lease.account
-        self.upstream = upstream = lending.routing.upstreams[account.upstream]
-        run.note_borrowed(lease, upstream, request)
-        self.thread = run.thread
-        return self
+        self._lease = lease = Borrowed(run, request, await run.acquire(request, self._tiers))
+        try:
+            self._events = events = lease.stream(request)
+        except BaseException as error:
+            lease.give_back(error)
+            raise
+        return events
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        try:
+            await self._events.aclose()
+        except BaseException as closing:
+            self._lease.give_back(closing)
+            raise
+        self._lease.give_back(error)
+
+
+class Borrowed:
+    """A borrowed account."""
+
+    __slots__ = ("_lease", "_request", "_run", "_started", "account", "thread", "upstream")
+
+    def __init__(self, run: DispatchRun, request: GenerationRequest, lease: AccountLease) -> None:
+        self._run = run
+        self._request = request
+        self._lease = lease
+        self._started = time.monotonic()
+        self.account = account = lease.account
+        self.upstream = upstream = run.lending.routing.upstreams[account.upstream]
+        run.note_borrowed(lease, upstream, request)
+        self.thread = run.thread
+
+    def give_back(self, error: BaseException | None) -> None:
+        """Return the account and teach the ledger how the call ended."""
         if error is None:
             self._lease.settle(None)
             outcome = "ok"

@@ -39,7 +39,6 @@ from gateway.plugin_api.protocols import (
     UpstreamPlugin,
     UpstreamTask,
 )
-from gateway.plugin_api.serving import open_events
 from gateway.plugin_api.sse import EventDecoder, ServerSentEvent, read_events
 from gateway.telemetry.redaction import Secret, redact
 
@@ -81,7 +80,6 @@ __all__ = [
     "decode_json",
     "fetch",
     "http_client",
-    "open_events",
     "open_stream",
     "read_events",
     "redact",

@@ -87,12 +87,17 @@ class Run(Protocol):
         """Return how the preferred usable upstream serves the request; raises when none can."""
         ...
 
-    def lease(self, request: GenerationRequest) -> "AbstractAsyncContextManager[Lease]":
-        """Borrow an account of a stream-mode upstream; what happens inside teaches the ledger."""
+    def open_events(
+        self, request: GenerationRequest
+    ) -> AbstractAsyncContextManager[AsyncGenerator[AnyEvent, None]]:
+        """Have the request served and hand out its events; on leaving, all that stands below is closed.
+
+        A stream-mode upstream is called under a lease, a task-mode one gets a durable task.
+        """
         ...
 
-    def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
-        """Submit durably to a task-mode upstream, then yield the task's events as they come."""
+    def lease(self, request: GenerationRequest) -> "AbstractAsyncContextManager[Lease]":
+        """Borrow an account of a stream-mode upstream for several calls; how it ends teaches the ledger."""
         ...
 
 

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from gateway.generation.errors import EmptyAnswer, InvalidRequest
 from gateway.generation.events import AnyEvent, Finish, Media, TaskAccepted, Usage
 from gateway.generation.requests import GenerationRequest
-from gateway.plugin_api import Lease, Mode, Run, open_events
+from gateway.plugin_api import Lease, Mode, Run
 
 __all__ = ["ImageGenerator"]
 
@@ -35,7 +35,7 @@ class ImageGenerator:
         """
         request = _checked(request)
         if request.count == 1 or run.mode(request) is Mode.TASK:
-            async with open_events(request, run) as events:
+            async with run.open_events(request) as events:
                 drawn = False
                 async for event in events:
                     drawn = drawn or _draws(event)

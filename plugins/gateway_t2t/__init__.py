@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from gateway.generation.errors import EmptyAnswer, InvalidRequest
 from gateway.generation.events import AnyEvent, Finish, ReasoningDelta, TaskAccepted, TextDelta, ToolCallDelta
 from gateway.generation.requests import GenerationRequest, Message
-from gateway.plugin_api import Run, open_events
+from gateway.plugin_api import Run
 
 __all__ = ["TextGenerator"]
 
@@ -25,7 +25,7 @@ class TextGenerator:
         if all(map(_is_silent, request.messages)):
             raise InvalidRequest("There must be at least one message with content.", param="messages")
         answered = False
-        async with open_events(request, run) as events:
+        async with run.open_events(request) as events:
             async for event in events:
                 answered = answered or _answers(event)
                 yield event

@@ -8,7 +8,7 @@ from msgspec.structs import replace
 from gateway.generation.errors import EmptyAnswer, InvalidRequest
 from gateway.generation.events import AnyEvent, Finish, Media, TaskAccepted
 from gateway.generation.requests import GenerationRequest
-from gateway.plugin_api import Run, open_events
+from gateway.plugin_api import Run
 
 __all__ = ["VideoGenerator"]
 
@@ -29,7 +29,7 @@ class VideoGenerator:
             EmptyAnswer: the provider finished without a film.
         """
         filmed = False
-        async with open_events(_checked(request), run) as events:
+        async with run.open_events(_checked(request)) as events:
             async for event in events:
                 filmed = filmed or _films(event)
                 yield event

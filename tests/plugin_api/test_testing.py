@@ -11,7 +11,7 @@ from gateway.generation.errors import EmptyAnswer, UpstreamUnavailable, Upstream
 from gateway.generation.events import AnyEvent, Finish, Media, TaskAccepted, TextDelta, Thread
 from gateway.generation.requests import GenerationRequest, Message, TextPart
 from gateway.generation.views import Model
-from gateway.plugin_api import Account, Mode, Run, UpstreamContext, open_events, open_stream
+from gateway.plugin_api import Account, Mode, Run, UpstreamContext, open_stream
 from gateway.plugin_api.testing import (
     GeneratorConformance,
     ScriptedRun,
@@ -46,7 +46,7 @@ class Good:
 
     async def generate(self, request: GenerationRequest, run: Run) -> AsyncGenerator[AnyEvent, None]:
         answered = False
-        async with open_events(request, run) as events:
+        async with run.open_events(request) as events:
             async for event in events:
                 if isinstance(event, Finish) and not answered:
                     raise EmptyAnswer("Nothing.")
@@ -60,7 +60,7 @@ class Misnamed(Good):
 
 class KeepsTheEnd(Good):
     async def generate(self, request: GenerationRequest, run: Run) -> AsyncGenerator[AnyEvent, None]:
-        async with open_events(request, run) as events:
+        async with run.open_events(request) as events:
             async for event in events:
                 if not isinstance(event, Finish):
                     yield event
@@ -79,7 +79,7 @@ class LeavesOpen(Good):
 class Swallows(Good):
     async def generate(self, request: GenerationRequest, run: Run) -> AsyncGenerator[AnyEvent, None]:
         with suppress(Exception):
-            async with open_events(request, run) as events:
+            async with run.open_events(request) as events:
                 async for event in events:
                     yield event
 
@@ -87,7 +87,7 @@ class Swallows(Good):
 class Renames(Good):
     async def generate(self, request: GenerationRequest, run: Run) -> AsyncGenerator[AnyEvent, None]:
         try:
-            async with open_events(request, run) as events:
+            async with run.open_events(request) as events:
                 async for event in events:
                     yield event
         except Exception as error:

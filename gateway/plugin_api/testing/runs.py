@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from gateway.accounts.account import Account
 from gateway.generation.events import AnyEvent, Thread
@@ -59,9 +59,13 @@ class ScriptedRun:
         finally:
             self.open_leases -= 1
 
-    def task(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
-        """Play the script as a task."""
-        return self.play(request)
+    @asynccontextmanager
+    async def open_events(
+        self, request: GenerationRequest
+    ) -> AsyncGenerator[AsyncGenerator[AnyEvent, None], None]:
+        """Play the script; a task holds an account too."""
+        async with self.lease(request), aclosing(self.play(request)) as events:
+            yield events
 
     async def play(self, request: GenerationRequest) -> AsyncGenerator[AnyEvent, None]:
         """Yield the script's events, the event loop running between them."""
