@@ -14,8 +14,8 @@ from litestar.types import ASGIApp
 
 from gateway.app import Gateway, open_gateway
 from gateway.config import ConfigError, ServerSettings, Settings
+from gateway.http1 import HttpProtocol
 from gateway.reload import Source, following
-from gateway.web.heads import BoundedHeads
 from gateway.web.operations import METRICS
 from gateway.web.own_port import OwnPort
 
@@ -100,7 +100,7 @@ def _listen(host: str, port: int) -> socket.socket:
 def _config(app: ASGIApp, settings: ServerSettings) -> uvicorn.Config:
     return uvicorn.Config(
         app,
-        http=BoundedHeads,
+        http=HttpProtocol(),  # type: ignore[arg-type]  # a maker of protocols is all that is needed
         ws="none",
         lifespan="off",
         log_config=None,

@@ -12,6 +12,7 @@ import uvicorn
 
 from gateway.app import Gateway, open_gateway
 from gateway.config import Settings, load_settings
+from gateway.http1 import HttpProtocol
 
 
 class Served(msgspec.Struct, frozen=True):
@@ -23,7 +24,7 @@ class Served(msgspec.Struct, frozen=True):
 
 @asynccontextmanager
 async def serving(app: Any, *, http: Any = "httptools") -> AsyncIterator[str]:
-    """Serve an ASGI application in this loop, on one of uvicorn's protocols; yields its base URL."""
+    """Serve an ASGI application in this loop, on any of uvicorn's protocols or ours; yields its base URL."""
     sock = socket.create_server(("127.0.0.1", 0))
     config = uvicorn.Config(
         app,
@@ -48,7 +49,7 @@ async def serving(app: Any, *, http: Any = "httptools") -> AsyncIterator[str]:
 @asynccontextmanager
 async def serving_gateway(settings: Settings) -> AsyncIterator[Served]:
     """Serve a whole gateway in this loop."""
-    async with open_gateway(settings) as gateway, serving(gateway.app) as url:
+    async with open_gateway(settings) as gateway, serving(gateway.app, http=HttpProtocol()) as url:
         yield Served(url, gateway)
 
 

@@ -201,7 +201,7 @@ class EventStream:
             if self._started:
                 self._push(_PING)
             else:
-                self._flush()  # proxies want headers
+                self._push(b"")  # proxies want headers, and those leave with a first piece
             left = self._ping
         self._timer = self._loop.call_later(min(left, self._ping), self._tick)
 

@@ -6,17 +6,12 @@ from typing import Any
 
 import pytest
 
-from gateway.web.heads import BoundedHeads
+from gateway.http1 import HttpProtocol
 from tests.serving import serving
 
 pytestmark = pytest.mark.anyio
 
 HEAD = b"GET / HTTP/1.1\r\nhost: a\r\n"
-
-
-class Impatient(BoundedHeads):
-    most_bytes = 1000
-    seconds = 0.3
 
 
 async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
@@ -28,7 +23,7 @@ async def answer_ok(scope: Any, receive: Any, send: Any) -> None:
 
 @asynccontextmanager
 async def connected() -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
-    async with serving(answer_ok, http=Impatient) as url:
+    async with serving(answer_ok, http=HttpProtocol(head_bytes=1000, head_seconds=0.3)) as url:
         host, _, port = url.removeprefix("http://").partition(":")
         reader, writer = await asyncio.open_connection(host, int(port))
         try:
