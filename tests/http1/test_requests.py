@@ -214,6 +214,32 @@ async def test_the_rest_of_a_body_after_its_answer_is_no_request() -> None:
             await asyncio.wait_for(client.reader.read(1), 0.1)
 
 
+async def test_a_large_body_after_its_answer_is_read_to_its_end() -> None:
+    async def hasty(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+        await send({"type": "http.response.body"})
+
+    async with calling(hasty) as client:
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 5000000\r\n\r\n")
+        await client.answer()
+        client.send(bytes(5_000_000) + GET)
+        await client.answer()
+
+
+async def test_a_broken_body_cuts_the_answer_that_began_before_its_end() -> None:
+    async def begin(scope: Any, receive: Any, send: Any) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"ab", "more_body": True})
+        while (await receive())["type"] == "http.request":
+            pass
+
+    async with calling(begin) as client:
+        client.send(b"POST / HTTP/1.1\r\nhost: a\r\n" + CHUNKED)
+        await client.head()
+        client.send(b"x\r\n")
+        assert await client.rest() == b"2\r\nab\r\n"
+
+
 async def test_the_rest_of_a_body_that_does_not_come_is_not_waited_for() -> None:
     async def hasty(scope: Any, receive: Any, send: Any) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
