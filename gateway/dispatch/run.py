@@ -286,8 +286,12 @@ class Borrowed:
         self._lease = lease
         self._started = time.monotonic()
         self.account = account = lease.account
-        self.upstream = upstream = run.lending.routing.upstreams[account.upstream]
-        run.note_borrowed(lease, upstream, request)
+        try:
+            self.upstream = upstream = run.lending.routing.upstreams[account.upstream]
+            run.note_borrowed(lease, upstream, request)
+        except BaseException:  # A plugin's fault: nobody has this value yet to give the account back by.
+            lease.settle_cancelled()
+            raise
         self.thread = run.thread
 
     def give_back(self, error: BaseException | None) -> None:

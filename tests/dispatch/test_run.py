@@ -64,6 +64,21 @@ async def test_a_defect_gives_its_account_back_and_teaches_nothing(tmp_path, req
         assert (in_flight(open_house), failures(open_house)) == (0, 0)
 
 
+class Faulty(Upstream):
+    """Raises where it is asked what it cannot honour, when the account is borrowed already."""
+
+    def ignored(self, request: GenerationRequest) -> list[str]:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("request_", ASKED, ids=IDS)
+async def test_a_plugins_fault_before_the_call_gives_its_account_back(tmp_path, request_):
+    async with house(tmp_path, {"a": Faulty()}) as open_house:
+        with pytest.raises(ZeroDivisionError):
+            await open_house.events(request_)
+        assert (in_flight(open_house), failures(open_house)) == (0, 0)
+
+
 class RefusesAtOnce(Upstream):
     """Raises where it is called, before there are events."""
 
